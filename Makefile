@@ -1,0 +1,44 @@
+# Each target is one command on a fresh machine: it creates .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: venv demo test lint docs-test bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       search digit classifiers under a latency budget on this machine"
+	@echo "make test       run the tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make docs-test  run every code block of README and docs"
+	@echo "make bench      the main benchmark, short form"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("hwnas needs Python 3.10 or newer; try: make PYTHON=python3.11") if sys.version_info < (3, 10) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: venv
+	$(BIN)/python examples/digits.py
+
+test: venv
+	$(BIN)/pytest
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs-test: venv
+	$(BIN)/python -m tests.docs.run
+
+bench: venv
+	$(BIN)/python -m benchmarks.main --quick
+
+clean:
+	rm -rf $(VENV) runs

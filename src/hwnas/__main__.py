@@ -1,0 +1,7 @@
+"""`python -m hwnas`."""
+
+from __future__ import annotations
+
+from hwnas.cli import main
+
+main()

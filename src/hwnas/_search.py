@@ -1,0 +1,296 @@
+"""The Python interface: `hwnas.search`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas import _refs
+from hwnas.errors import JobError, UsageError
+from hwnas.jobs import DeviceSpec, Job, JobSpec, Objective, Observer, SpaceInfo
+from hwnas.zoo import load_space
+
+if TYPE_CHECKING:
+    from hwnas.budget import Budget
+    from hwnas.jobs import JobView, TrialRecord
+    from hwnas.space import SearchSpace
+    from hwnas.tasks import Task
+
+Trainer = Callable[..., Mapping[str, float]]
+
+
+class Result:
+    """What a search found. It reads the job's folder, so it can be made again: `Result.open`."""
+
+    def __init__(self, view: JobView, space: SearchSpace, task: Task | None) -> None:
+        self.view = view
+        self.space = space
+        self._task = task
+
+    @classmethod
+    def open(cls, folder: str | Path, space: SearchSpace | None = None) -> Result:
+        """The result of the job in `folder`.
+
+        `space` must be given where the search was started with an object that cannot be imported.
+
+        Raises:
+            JobError: there is no job, or its space cannot be made from the job alone.
+        """
+        from hwnas.jobs import read_job
+
+        job = Job.open(Path(folder))
+        task = _task(job.spec.task)
+        return cls(read_job(folder), space or job_space(job, task), task)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is."""
+        return self.view.folder
+
+    @property
+    def trials(self) -> tuple[TrialRecord, ...]:
+        """All trials."""
+        return self.view.trials
+
+    @property
+    def feasible(self) -> bool:
+        """Whether a trial keeps the budget."""
+        return self.view.winner is not None
+
+    @property
+    def best(self) -> TrialRecord:
+        """The winner; where no trial keeps the budget, the one that violates it least.
+
+        Raises:
+            JobError: no trial was completed.
+        """
+        number = self.view.winner if self.feasible else self.view.nearest
+        for trial in self.view.trials:
+            if trial.number == number:
+                return trial
+        raise JobError(f"no trial of {self.folder} was completed")
+
+    def pareto(self) -> tuple[TrialRecord, ...]:
+        """The feasible trials that no other beats in accuracy and in every budgeted cost."""
+        return self.view.pareto()
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one HTML file that needs no network."""
+        from hwnas.report import write_report
+
+        write_report(self.view, Path(path))
+        return Path(path)
+
+    def export(self, path: str | Path, trial: int | None = None) -> Path:
+        """Write `arch.json`, `model.onnx`, `model.safetensors` and `card.md` of the winner.
+
+        This is the one place that reads the task's test split.
+        """
+        from hwnas.report import export
+
+        number = self.best.number if trial is None else trial
+        export(self.view, self.space, self._task, number, Path(path))
+        return Path(path)
+
+
+def search(
+    space: SearchSpace | str,
+    train: Trainer | str | None = None,
+    *,
+    task: Task | str | None = None,
+    budget: Budget | str = "",
+    trials: int = 24,
+    parallel: int = 1,
+    strategy: str = "evolution",
+    seed: int = 0,
+    reward: str | Callable[..., float] = "hard",
+    objective: str = "reward",
+    metric: str = "accuracy",
+    options: Mapping[str, Any] | None = None,
+    devices: Sequence[str | DeviceSpec] = ("local",),
+    input_shape: Sequence[int] | None = None,
+    max_failed: int | None = None,
+    trial_timeout: float | None = None,
+    folder: str | Path | None = None,
+    storage: str | None = None,
+    resume: bool = False,
+    accept_code_change: bool = False,
+    observer: Observer | None = None,
+) -> Result:
+    """Search `space` for the network of the highest reward that keeps `budget`.
+
+    Args:
+        space: a search space, the name of one of the zoo, or a reference `module:name`.
+        train: `train(model, data, report, *, seed, **options) -> dict of metrics`, as a function
+            or a reference; by default the ready trainer, which needs a `task`.
+        task: data, such as `digits` or `images:photos.zip?size=64`; None if the trainer brings
+            its own.
+        budget: such as `latency <= 2 ms, params <= 3 M`.
+        trials: how many archs to train.
+        parallel: how many at a time.
+        strategy: `random`, `evolution`, `tpe`, `nsga2` or `gp`.
+        seed: decides the archs, the data splits and the training.
+        reward: `hard`, `soft`, or a function (accuracy, costs, budget) -> number.
+        objective: `reward`, or several such as `max accuracy, min latency`.
+        metric: the trainer's metric that counts as accuracy.
+        options: keyword arguments for the trainer.
+        devices: what latencies are measured on: `NAME` or `NAME=RUNTIME?threads=2`; the first is
+            meant where a budget names none.
+        input_shape: (C, H, W) of one input, where there is no task to tell.
+        max_failed: the search ends when more trials than this fail; by default a third.
+        trial_timeout: seconds after which a trial is failed.
+        folder: the job's folder; by default a new one under `runs/`.
+        storage: an Optuna storage URL for the study; by default a journal file in the folder.
+        resume: go on with the job in `folder`; the other arguments must describe the same space
+            and trainer, what else the job was asked for is read from its folder.
+        accept_code_change: resume although the code that builds the networks has changed.
+        observer: told of what happens.
+
+    Returns:
+        The result, also where nothing is feasible (`result.feasible`).
+
+    Raises:
+        HwnasError: an argument makes no sense, or the search cannot go on.
+    """
+    from hwnas.budget import Budget, make_reward
+    from hwnas.jobs import run_search
+
+    task = _task(task) if isinstance(task, str) else task
+    shape = tuple(task.input_shape if input_shape is None and task else input_shape or ()) or None
+    classes = task.num_classes if task else None
+    reference = space if isinstance(space, str) else None
+    found = load_space(space, shape, classes) if isinstance(space, str) else space
+    trainer, ready = _trainer(train, task)
+    if train is None and task is not None:
+        options = {**task.defaults, **(options or {})}
+    judge = make_reward(reward)
+    where = Path(folder) if folder is not None else new_folder(reference or "search")
+    if resume:
+        job = Job.open(where)
+        _check_code(job, found, accept_code_change)
+    else:
+        listed = tuple(d if isinstance(d, DeviceSpec) else DeviceSpec.parse(d) for d in devices)
+        declared = tuple(getattr(trainer, "metrics", ()))
+        text = str(budget)
+        if text:
+            names = {d.name for d in listed}
+            Budget.parse(text, metrics=(metric, *declared), devices=names)
+        job = Job.create(
+            where,
+            _spec(
+                name=where.name,
+                space=_space_info(found, reference),
+                trainer=ready,
+                trainer_options=dict(options or {}),
+                task=task.spec if task else None,
+                input_shape=shape,
+                budget=text,
+                reward=judge.spec,
+                metric=metric,
+                metrics=declared,
+                objectives=Objective.parse(objective),
+                strategy=strategy,
+                devices=listed,
+                storage=storage,
+                trials=trials,
+                parallel=parallel,
+                max_failed=trials // 3 if max_failed is None else max_failed,
+                trial_timeout=trial_timeout,
+                seed=seed,
+            ),
+        )
+    view = run_search(job, found, trainer, task, judge, observer)
+    return Result(view, found, task)
+
+
+def resume_search(
+    folder: str | Path, *, accept_code_change: bool = False, observer: Observer | None = None
+) -> Result:
+    """Go on with a job that was started by references, from its folder alone.
+
+    Raises:
+        JobError: the job was started with objects; call `search(..., resume=True)` with them.
+    """
+    job = Job.open(Path(folder))
+    task = _task(job.spec.task)
+    if job.spec.trainer is None:
+        raise JobError(
+            f"{folder} was started with a trainer that cannot be imported; resume it from the "
+            "program that started it, with hwnas.search(..., resume=True)"
+        )
+    return search(
+        job_space(job, task),
+        job.spec.trainer,
+        task=task,
+        reward=job.spec.reward,
+        folder=folder,
+        resume=True,
+        accept_code_change=accept_code_change,
+        observer=observer,
+    )
+
+
+def job_space(job: Job, task: Task | None) -> SearchSpace:
+    """The space of a job that was started by a name or reference."""
+    reference = job.spec.space.reference
+    if reference is None:
+        raise JobError(
+            f"{job.folder} was started with a space object; from the program that made it, call "
+            "hwnas.Result.open(folder, space) or hwnas.search(..., resume=True)"
+        )
+    return load_space(reference, job.spec.input_shape, task.num_classes if task else None)
+
+
+def _task(spec: str | None) -> Task | None:
+    from hwnas.tasks import task_from_spec
+
+    return task_from_spec(spec) if spec else None
+
+
+def _trainer(train: Trainer | str | None, task: Task | None) -> tuple[Trainer, str | None]:
+    """The trainer and its reference, None where it has none."""
+    if train is None:
+        from hwnas.tasks import classify
+
+        if task is None:
+            raise UsageError("give a task (such as digits) for the ready trainer, or a trainer")
+        return classify, _refs.name_of(classify)
+    if isinstance(train, str):
+        return _refs.load(train), train
+    return train, _refs.name_of(train)
+
+
+def _space_info(space: SearchSpace, reference: str | None) -> SpaceInfo:
+    return SpaceInfo(
+        name=reference or str(getattr(space, "name", type(space).__name__)),
+        reference=reference,
+        fingerprint=space.fingerprint,
+        code_hash=space.code_hash,
+        size=space.size(),
+    )
+
+
+def _spec(**fields: Any) -> JobSpec:
+    from pydantic import ValidationError
+
+    try:
+        return JobSpec(**fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
+
+
+def _check_code(job: Job, space: SearchSpace, accept: bool) -> None:
+    if space.code_hash != job.spec.space.code_hash and not accept:
+        raise JobError(
+            f"the code that builds the networks has changed since {job.folder} was started; "
+            "add --accept-code-change if its results still hold, or start a new job"
+        )
+
+
+def new_folder(name: str) -> Path:
+    """A new job folder under `runs/`, named after a space and the time."""
+    stem = name.rpartition(":")[2]
+    return Path("runs") / f"{stem}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"

@@ -1,0 +1,70 @@
+"""Static costs of a built model: exact, from its structure and one forward without arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from hwnas.errors import CostError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+STATIC_METRICS = ("macs", "flops", "params", "weight_bytes")
+"""The metrics that `static_costs` computes."""
+
+
+def static_costs(
+    model: nn.Module,
+    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int] = (),
+    metrics: Iterable[str] | None = None,
+    *,
+    count_bias: bool = False,
+) -> dict[str, float]:
+    """Costs of one forward of `model`, in evaluation mode, on the whole batch given.
+
+    - `macs`: multiply-accumulates of convolutions, matrix products and attention. Equal to half of
+      what `torch.utils.flop_counter.FlopCounterMode` counts on the graph that is run, with fused
+      attention and recurrent kernels taken apart. An operator of your own counts once it has a
+      formula: `torch.utils.flop_counter.register_flop_formula`.
+    - `flops`: 2 x `macs`, plus the biases if `count_bias`.
+    - `params`: elements of the parameters, each one once however often it is used.
+    - `weight_bytes`: bytes of the same parameters. Buffers are in neither.
+
+    The forward runs on a copy whose tensors have shapes but no data (the `meta` device, or fake
+    tensors where `meta` does not do), so it costs no memory and `model` is not touched. While it
+    runs, process-wide switches of PyTorch (attention fast path, oneDNN) are set and put back, so
+    call this from one thread at a time.
+
+    Args:
+        inputs: a tensor, or the shape of one, or a sequence of tensors and shapes for a forward
+            with several arguments; batch dimension included. A shape stands for a tensor of the
+            parameters' type. Only `macs` and `flops` need it.
+        metrics: which of `STATIC_METRICS`; all of them by default.
+        count_bias: count one operation per output element of each linear map or convolution with
+            a bias into `flops`.
+
+    Returns:
+        The metrics asked for, in that order; whole numbers.
+
+    Raises:
+        CostError: an unknown metric, a model whose parameters have no shape yet, a forward that
+            fails (the message names the module), or an operator without a fake kernel.
+    """
+    wanted = STATIC_METRICS if metrics is None else tuple(metrics)
+    if unknown := [name for name in wanted if name not in STATIC_METRICS]:
+        raise CostError(
+            f"'{unknown[0]}' is not a static cost; the static costs are {', '.join(STATIC_METRICS)}"
+        )
+    from hwnas.cost._trace import count_operations, unique_parameters
+
+    parameters = unique_parameters(model)
+    costs: dict[str, float] = {
+        "params": sum(p.numel() for p in parameters),
+        "weight_bytes": sum(p.numel() * p.element_size() for p in parameters),
+    }
+    if "macs" in wanted or "flops" in wanted:
+        counts = count_operations(model, inputs)
+        costs["macs"] = counts.macs
+        costs["flops"] = 2 * counts.macs + (counts.biases if count_bias else 0)
+    return {name: costs[name] for name in wanted}

@@ -1,0 +1,214 @@
+"""One forward without data: what it multiplies, and where it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode, UnsupportedOperatorException
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from hwnas.errors import CostError
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Multiply-accumulates, and output elements to which a bias is added."""
+
+    macs: int
+    biases: int
+
+
+def unique_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters, each once; CostError if one has no shape before the first forward."""
+    parameters = dict(model.named_parameters())
+    for name, parameter in parameters.items():
+        if is_lazy(parameter):
+            raise CostError(
+                f"parameter '{name}' has no shape yet (a lazy module); run the model once first"
+            )
+    return list(parameters.values())
+
+
+def count_operations(
+    model: nn.Module, inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int]
+) -> Counts:
+    """Run a copy of `model` on meta tensors, or on fake ones if that fails, and count."""
+    unique_parameters(model)
+    examples = _examples(model, inputs)
+    with _plain_kernels():
+        try:
+            return _run(model, examples, "meta")
+        except _ForwardError:
+            pass  # a constant on the CPU, or a device asked for by name: fake tensors have both
+        fake = FakeTensorMode(allow_non_fake_inputs=True)
+        with fake:
+            try:
+                return _run(model, examples, "cpu")
+            except _ForwardError as error:
+                raise error.explained() from error.__cause__
+
+
+def _run(model: nn.Module, examples: Sequence[Tensor], device: str) -> Counts:
+    twin = _without_data(model, device).eval()
+    path = _track(twin)
+    inputs = [torch.empty_like(x, device=device) for x in examples]
+    observer, flops = _Observer(), FlopCounterMode(display=False)
+    # Under inference mode composite operators such as linear arrive whole, bias and all.
+    with torch.inference_mode(), flops, observer:
+        try:
+            twin(*inputs)
+        except Exception as error:
+            raise _ForwardError(type(model).__name__, path, observer.operator) from error
+    return Counts(flops.get_total_flops() // 2, observer.biases)
+
+
+class _ForwardError(Exception):
+    def __init__(self, model: str, path: Sequence[str], operator: str) -> None:
+        super().__init__(model)
+        inner = path[-1] if path else ""
+        self._where = f"module {inner} of {model}" if inner else model
+        self._operator = operator
+
+    def explained(self) -> CostError:
+        cause = self.__cause__
+        text = str(cause).strip().partition("\n")[0]
+        if isinstance(cause, UnsupportedOperatorException) or "no fake impl" in text:
+            return CostError(
+                f"operator '{self._operator}' in {self._where} has no fake kernel, so costs cannot "
+                f"be traced through it; give it one with torch.library.register_fake"
+                f"('{self._operator}')"
+            )
+        return CostError(f"the forward fails in {self._where}: {type(cause).__name__}: {text}")
+
+
+class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts biases, and remembers the operator that runs."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.biases = 0
+        self.operator = ""
+        self._in_linear = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not isinstance(func, torch._ops.OpOverload) or func is torch.ops.prim.device.default:
+            return func(*args, **kwargs)
+        name = f"{func.namespace}::{func.overloadpacket.__name__}"
+        outer = self._in_linear
+        # Depending on the layout, a linear becomes addmm or a product and a sum: count it whole.
+        self._in_linear = outer or name == "aten::linear"
+        try:
+            with self:
+                result = func.decompose(*args, **kwargs)
+        finally:
+            self._in_linear = outer
+        if result is NotImplemented:
+            self.operator = name
+            result = func(*args, **kwargs)
+        if not outer and isinstance(result, Tensor):
+            self.biases += result.numel() if _has_bias(name, args, kwargs) else 0
+        return result
+
+
+_BIAS_POSITION = {"aten::linear": 2, "aten::convolution": 2, "aten::_convolution": 2}
+_ADDING = ("aten::addmm", "aten::baddbmm", "aten::addmm_", "aten::baddbmm_")
+
+
+def _has_bias(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    position = _BIAS_POSITION.get(name)
+    if position is None:
+        return name in _ADDING
+    bias = args[position] if len(args) > position else kwargs.get("bias")
+    return bias is not None
+
+
+def _without_data(model: nn.Module, device: str) -> nn.Module:
+    """A copy of `model` with an empty tensor in every tensor's place.
+
+    The weights are not copied on the way, and tensors that modules share stay shared.
+    """
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        held = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+        for value in (*held, *vars(module).values()):
+            if isinstance(value, Tensor) and id(value) not in memo:
+                tensor = torch.empty_like(value.detach(), device=device)
+                if isinstance(value, nn.Parameter):
+                    tensor = nn.Parameter(tensor, requires_grad=False)
+                memo[id(value)] = tensor
+    try:
+        return copy.deepcopy(model, memo)
+    except (TypeError, RuntimeError, AttributeError) as error:
+        raise CostError(f"{type(model).__name__} cannot be copied: {error}") from error
+
+
+def _track(model: nn.Module) -> list[str]:
+    """Hook `model` (our own copy) so that the list returned names the modules being run."""
+    path: list[str] = []
+
+    def hook(module: nn.Module, name: str) -> None:
+        def enter(module: nn.Module, inputs: object) -> None:
+            path.append(name)
+
+        def leave(module: nn.Module, inputs: object, output: object) -> None:
+            path.pop()
+
+        module.register_forward_pre_hook(enter, prepend=True)
+        module.register_forward_hook(leave)
+
+    for name, module in model.named_modules():
+        hook(module, f"'{name}' ({type(module).__name__})" if name else "")
+    return path
+
+
+def _examples(
+    model: nn.Module, inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int]
+) -> list[Tensor]:
+    floating = (p for p in model.parameters() if p.is_floating_point())
+    like = next(floating, torch.empty(0, device="meta"))
+    several: Sequence[Any] = (inputs,) if isinstance(inputs, Tensor) else inputs
+    if several and all(isinstance(size, int) for size in several):
+        several = (several,)
+    if not several:
+        raise CostError("macs and flops need an input: give a tensor, or a shape such as (1, 3)")
+    examples = []
+    for one in several:
+        if isinstance(one, Tensor):
+            examples.append(one)
+        elif isinstance(one, Sequence) and all(isinstance(size, int) for size in one):
+            # `meta` first: a shape of a batch of images need not take memory.
+            examples.append(torch.empty(tuple(one), dtype=like.dtype, device="meta"))
+        else:
+            raise CostError(f"inputs are tensors and shapes, not {type(one).__name__}")
+    return examples
+
+
+@contextlib.contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Have attention and recurrent layers run as matrix products, which are counted.
+
+    The fused kernels (attention's fast path, scaled dot products, oneDNN's recurrent layers) are
+    single operators that `torch.utils.flop_counter` has no formula for on the CPU.
+    """
+    attention, onednn = torch.backends.mha, cast("Any", torch.backends.mkldnn)
+    before = attention.get_fastpath_enabled(), onednn.enabled
+    try:
+        attention.set_fastpath_enabled(False)
+        onednn.enabled = False
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        attention.set_fastpath_enabled(before[0])
+        onednn.enabled = before[1]

@@ -1,0 +1,59 @@
+"""The canary: a small network whose latency tells how fast the host is at this moment.
+
+The speed of a shared or thermally limited host drifts by tens of percent within seconds, and no
+statistic of one model repairs that. A model timed next to the canary is divided by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import nn
+
+from hwnas.device._agreement import check_agreement, eager_outputs
+from hwnas.device._base import Runnable, Runtime
+from hwnas.device._export import export_onnx
+from hwnas.device._paths import cache_folder
+
+
+def canary_model() -> nn.Module:
+    """A plain convolutional network, the same on every host (about 0.2 ms on one CPU core)."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 24, 3, stride=2, padding=1),
+        nn.ReLU(),
+        *_separable(24),
+        *_separable(24),
+        nn.Conv2d(24, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        *_separable(32),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, 10),
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            scale = parameter[0].numel() ** -0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+    return model.eval()
+
+
+def _separable(channels: int) -> tuple[nn.Module, ...]:
+    depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+    return depthwise, nn.Conv2d(channels, channels, 1), nn.ReLU()
+
+
+def load_canary(runtime: Runtime) -> Runnable:
+    """The canary in `runtime`, exported to ONNX once per user where the runtime reads ONNX."""
+    model = canary_model()
+    inputs = (torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32),)
+    if not runtime.reads_onnx:
+        return runtime.load(model, inputs)
+    version = hashlib.sha256(f"{model}{torch.__version__}".encode()).hexdigest()[:12]
+    path = cache_folder() / f"canary-{version}.onnx"
+    if not path.exists():
+        export_onnx(model, inputs, path)
+    runnable = runtime.load(path, inputs)
+    check_agreement(eager_outputs(model, inputs), runnable.outputs(), runtime.name)
+    return runnable

@@ -1,0 +1,171 @@
+"""The timing loop: models and a canary, interleaved in rounds until the medians are known.
+
+The speed of a host drifts, so a model is only compared with the canary blocks right before and
+after its own block. A block is several calls in a row, so that a clock tick and a cold cache do
+not count for microsecond networks.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hwnas.device._base import Runnable
+from hwnas.device._stats import median_interval
+from hwnas.errors import DeviceError
+
+_LONG = 10e-3  # seconds of a call beyond which a cold cache does not count
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a measurement is good enough, and when it ends all the same.
+
+    Attributes:
+        width: half width of the interval of the median that is asked for, as a ratio.
+        confidence: of that interval.
+        time_cap: seconds to spend on one model, after its warm-up, before giving up on `width`.
+        rounds: fewest and most rounds; the fewest also hold against the cap.
+        block: seconds that one block of calls lasts at least.
+    """
+
+    width: float = 0.02
+    confidence: float = 0.95
+    time_cap: float = 0.7
+    rounds: tuple[int, int] = (8, 1000)
+    block: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.time_cap, self.block) <= 0 or not 0 < self.confidence < 1:
+            raise DeviceError("timing: width, time_cap and block must be positive, confidence < 1")
+        if not 1 <= self.rounds[0] <= self.rounds[1]:
+            raise DeviceError(f"timing: rounds are (fewest, most), not {self.rounds}")
+
+
+@dataclass
+class Series:
+    """What the loop saw of one model.
+
+    Attributes:
+        calls: per block.
+        cold: whether a call is so short that the cache left by the one before would show.
+        raw: seconds per call, block by block.
+        ratios: the same over the canary's.
+        spent: seconds, warm-up left out.
+    """
+
+    calls: int
+    cold: bool
+    raw: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    spent: float = 0.0
+    converged: bool = False
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the process used while timing (seconds and counts)."""
+
+    wall: float
+    cpu: float
+    involuntary_switches: int
+    minor_faults: int
+    major_faults: int
+
+
+def time_models(
+    models: Sequence[Runnable], canary: Runnable, timing: Timing
+) -> tuple[list[Series], list[float], Usage]:
+    """Time every model against the canary; see `Timing` for when each one is done.
+
+    Returns the series of the models, the canary's seconds per call, and what the process used.
+    """
+    canary_calls = _calls(_warm_up(canary, timing), timing)
+    series = []
+    for model in models:
+        seconds = _warm_up(model, timing)
+        series.append(Series(_calls(seconds, timing), cold=seconds < _LONG))
+    canary_series: list[float] = []
+    order = random.Random(0)  # in a fixed order each model would always have the same neighbour
+    collecting = gc.isenabled()
+    gc.disable()
+    before = _usage()
+    try:
+        remaining = list(range(len(models)))
+        while remaining:
+            order.shuffle(remaining)
+            start = time.perf_counter()
+            canary_series.append(_block(canary, canary_calls))
+            for index in remaining:
+                one, model = series[index], models[index]
+                one.raw.append(_block(model, one.calls, cold=one.cold))
+                canary_series.append(_block(canary, canary_calls))
+                one.ratios.append(2 * one.raw[-1] / sum(canary_series[-2:]))
+                now = time.perf_counter()
+                one.spent, start = one.spent + now - start, now
+            remaining = [i for i in remaining if not _done(series[i], timing)]
+    finally:
+        if collecting:
+            gc.enable()
+    return series, canary_series, _difference(before, _usage())
+
+
+def _block(model: Runnable, calls: int, *, cold: bool = True) -> float:
+    """Seconds per call; if `cold`, after a call that brings the model back into the cache."""
+    if cold:
+        model.block(1)
+    return model.block(calls) / calls
+
+
+def _done(one: Series, timing: Timing) -> bool:
+    n = len(one.raw)
+    fewest, most = timing.rounds
+    # The interval costs more than a short block, so it is not drawn up every time.
+    last = n >= most or (n >= fewest and one.spent >= timing.time_cap)
+    if n >= fewest and (last or n % 4 == 0):
+        median, low, high = median_interval(one.ratios, timing.confidence)
+        one.converged = high - low <= 2 * timing.width * median
+    return last or one.converged
+
+
+def _warm_up(model: Runnable, timing: Timing) -> float:
+    """Run until it gets no faster, or a quarter of the cap is over; seconds per call."""
+    end = time.perf_counter() + timing.time_cap / 4
+    model.block(1)
+    fastest, steady = model.block(1), 0
+    while steady < 3 and time.perf_counter() < end:
+        calls = _calls(fastest, timing)
+        seconds = model.block(calls) / calls
+        steady = steady + 1 if seconds > 0.95 * fastest else 0
+        fastest = min(fastest, seconds)
+    return fastest
+
+
+def _calls(seconds: float, timing: Timing) -> int:
+    return max(1, math.ceil(timing.block / seconds))
+
+
+def _usage() -> Usage:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(
+        time.perf_counter(),
+        used.ru_utime + used.ru_stime,
+        used.ru_nivcsw,
+        used.ru_minflt,
+        used.ru_majflt,
+    )
+
+
+def _difference(before: Usage, after: Usage) -> Usage:
+    return Usage(
+        after.wall - before.wall,
+        after.cpu - before.cpu,
+        after.involuntary_switches - before.involuntary_switches,
+        after.minor_faults - before.minor_faults,
+        after.major_faults - before.major_faults,
+    )

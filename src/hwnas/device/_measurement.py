@@ -1,0 +1,154 @@
+"""What a device returns: a number that says how it was taken and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from statistics import NormalDist
+from typing import Any, ClassVar
+
+from hwnas._estimate import Estimate
+from hwnas.errors import DeviceError
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Percentiles of the samples, in the measurement's unit."""
+
+    p10: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Canary:
+    """The host's speed: a fixed small network, timed between the models.
+
+    `median` is its latency (ms) during this measurement, `reference` the latency that values were
+    normalised to: the first one of the device object, or the one it was given.
+    """
+
+    median: float
+    reference: float
+
+    @property
+    def drift(self) -> float:
+        """How much slower (positive) or faster the host was than at the reference, as a ratio."""
+        return self.median / self.reference - 1
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The conditions of a measurement; None where the platform does not tell."""
+
+    platform: str
+    python: str
+    cpu: str
+    cores: int
+    accelerator: str  # "cpu", or the name of the GPU that ran the model
+    runtime: str
+    runtime_version: str
+    torch_version: str
+    threads: int
+    batch_size: int
+    precision: str
+    clock: str  # "wall" or "cuda events"
+    load: float | None = None  # 1-minute load average when the measurement ended
+    nice: int | None = None
+    affinity: tuple[int, ...] | None = None  # CPUs that the worker may use
+    involuntary_switches: int | None = None  # while timing
+    minor_faults: int | None = None  # while timing
+    major_faults: int | None = None
+    cpu_share: float | None = None  # CPU time over wall time, per thread, while timing
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One cost of one model, taken on a device.
+
+    `median` with its confidence interval [`low`, `high`] and the `samples` are normalised to the
+    canary's reference speed where there is a canary; `raw_median` is as clocked. `n` counts the
+    rounds. `converged` is False if the time cap came before the interval was as narrow as asked.
+
+    Raises:
+        DeviceError: a number is not finite and positive, or lies outside its interval.
+    """
+
+    SCHEMA: ClassVar[int] = 1
+
+    device: str
+    metric: str
+    unit: str
+    median: float
+    low: float
+    high: float
+    confidence: float
+    n: int
+    samples: Percentiles
+    raw_median: float
+    canary: Canary | None
+    converged: bool
+    warnings: tuple[str, ...]
+    environment: Environment
+
+    def __post_init__(self) -> None:
+        canary = () if self.canary is None else (self.canary.median, self.canary.reference)
+        for number in (self.median, self.low, self.high, self.raw_median, *canary):
+            if not (math.isfinite(number) and number > 0):
+                raise DeviceError(f"{self.metric} on '{self.device}' came out as {number}")
+        if not self.low <= self.median <= self.high:
+            raise DeviceError(
+                f"{self.metric} on '{self.device}': the median {self.median} lies outside its "
+                f"interval {self.low} to {self.high}"
+            )
+        if not 0 < self.confidence < 1:
+            raise DeviceError(f"confidence must lie between 0 and 1, not {self.confidence}")
+
+    @property
+    def estimate(self) -> Estimate:
+        """The median, with the standard deviation that its interval implies (normal)."""
+        z = NormalDist().inv_cdf((1 + self.confidence) / 2)
+        return Estimate(self.median, (self.high - self.low) / (2 * z))
+
+    @property
+    def contended(self) -> bool:
+        """Whether others took the CPU meanwhile: such a number should be taken again."""
+        return any(text.startswith("contention") for text in self.warnings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, with the number of the schema."""
+        return {"schema": self.SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Measurement:
+        """The inverse of `to_dict`.
+
+        Raises:
+            DeviceError: another schema, or fields that are missing, unknown or malformed.
+        """
+        values = dict(data)
+        if (schema := values.pop("schema", None)) != cls.SCHEMA:
+            raise DeviceError(
+                f"a measurement of schema {schema!r} cannot be read; this version reads "
+                f"schema {cls.SCHEMA}"
+            )
+        try:
+            canary, affinity = values["canary"], values["environment"].get("affinity")
+            return cls(
+                **{
+                    **values,
+                    "samples": Percentiles(**values["samples"]),
+                    "canary": None if canary is None else Canary(**canary),
+                    "warnings": tuple(values["warnings"]),
+                    "environment": Environment(
+                        **{
+                            **values["environment"],
+                            "affinity": None if affinity is None else tuple(affinity),
+                        }
+                    ),
+                }
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            known = ", ".join(field.name for field in fields(cls))
+            raise DeviceError(f"malformed measurement: {error}; its fields are {known}") from error

@@ -1,0 +1,138 @@
+"""A worker process and its life: started, spoken to, timed out, reaped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hwnas.device._protocol import receive, send
+from hwnas.errors import DeviceError
+
+_START_LIMIT = 120.0  # seconds; importing torch and making the canary on a busy host
+
+
+class WorkerProcess:
+    """One worker; not thread safe. After a DeviceError with `alive` False it is gone for good."""
+
+    def __init__(self, settings: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+        # A file, not a pipe: nobody has to read along, and a chatty model cannot block.
+        self._stderr = tempfile.TemporaryFile(mode="a+b", prefix="hwnas-")  # noqa: SIM115
+        self._events: queue.Queue[dict[str, Any] | BaseException] = queue.Queue()
+        started: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
+        # The kernel ties a child to the thread that started it, not to the process, so a thread
+        # that lives as long as the child starts it.
+        self._owner = threading.Thread(
+            target=self._own, args=(dict(environment), started), daemon=True
+        )
+        self._owner.start()
+        child = started.get()
+        if isinstance(child, OSError):
+            raise DeviceError(f"cannot start a measuring process: {child}")
+        self._child = child
+        try:
+            self._request(dict(settings), [], time.monotonic() + _START_LIMIT)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether another request can be sent."""
+        return self._owner.is_alive()
+
+    def request(
+        self, header: dict[str, Any], parts: Sequence[bytes], limit: float
+    ) -> dict[str, Any]:
+        """Send a request and wait at most `limit` seconds for its result.
+
+        Raises:
+            DeviceError: the worker reports an error, died, or was killed at the limit.
+        """
+        self._stderr.truncate(0)
+        try:
+            return self._request(header, parts, time.monotonic() + limit)
+        except DeviceError:
+            raise
+        except BaseException:
+            self.kill()  # an interrupted request leaves a worker that answers late
+            raise
+
+    def kill(self) -> None:
+        """End the worker now; it may be dead already."""
+        if self.alive:  # not so in a fork of this process, which has no claim on the worker
+            self._child.kill()
+        self._owner.join()
+        self._stderr.close()
+
+    def _own(
+        self,
+        environment: dict[str, str],
+        started: queue.Queue[subprocess.Popen[bytes] | OSError],
+    ) -> None:
+        command = [sys.executable, "-m", "hwnas.device._worker", str(os.getpid())]
+        pipe = subprocess.PIPE
+        try:
+            child = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=self._stderr, env=environment
+            )
+        except OSError as error:
+            started.put(error)
+            return
+        assert child.stdin is not None
+        assert child.stdout is not None
+        started.put(child)
+        try:
+            while True:
+                self._events.put(receive(child.stdout)[0])
+        except (EOFError, ValueError, OSError) as error:
+            child.kill()  # it closed its pipe or wrote nonsense: no use any more
+            child.wait()
+            self._events.put(error)
+        finally:
+            child.stdout.close()
+            with contextlib.suppress(OSError):  # what was not sent cannot be flushed
+                child.stdin.close()
+
+    def _request(
+        self, header: dict[str, Any], parts: Sequence[bytes], deadline: float
+    ) -> dict[str, Any]:
+        assert self._child.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # it died; the owner says how
+            send(self._child.stdin, header, parts)
+        where = "while starting"
+        while True:
+            try:
+                event = self._events.get(timeout=max(deadline - time.monotonic(), 0))
+            except queue.Empty:
+                self._child.kill()
+                self._owner.join()
+                raise DeviceError(f"{where}: no result within the time limit; killed") from None
+            if isinstance(event, BaseException):
+                self._owner.join()
+                raise DeviceError(f"{where}: the worker {self._fate()}{self._last_lines()}")
+            if event["event"] == "error":
+                raise DeviceError(f"{where}: {event['message']}")
+            if event["event"] != "step":
+                return event
+            where = event["where"]
+
+    def _fate(self) -> str:
+        code = self._child.returncode
+        if code is not None and code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def _last_lines(self) -> str:
+        self._stderr.seek(0)
+        lines = self._stderr.read()[-2000:].decode(errors="replace").split("\n")
+        last = " | ".join(line.strip() for line in lines if line.strip())[-400:]
+        return f"; its last lines: {last}" if last else ""

@@ -1,0 +1,148 @@
+"""The measuring process: `python -m hwnas.device._worker`, spoken to over stdin and stdout.
+
+It measures what the device sends, one request after the other, and ends when the device's process
+does: by the end of file on its stdin and, on Linux, by a signal from the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cloudpickle
+import safetensors.torch
+
+from hwnas import _plugins
+from hwnas.device._base import Inputs, Model, Runnable, Runtime
+from hwnas.device._canary import load_canary
+from hwnas.device._engine import Timing, time_models
+from hwnas.device._protocol import receive, send
+from hwnas.device._summary import summarise
+from hwnas.errors import HwnasError
+
+_PR_SET_PDEATHSIG = 1
+_M_MMAP_THRESHOLD = -3
+
+
+def main() -> None:
+    """Serve requests until stdin ends."""
+    requests, replies = _private_pipes()
+    _die_with_parent(int(sys.argv[1]))
+    _keep_memory()
+    incoming: queue.Queue[tuple[dict[str, Any], list[bytes]]] = queue.Queue()
+    threading.Thread(target=_read, args=(requests, incoming), daemon=True).start()
+    settings, _ = incoming.get()
+    _pin(settings["threads"])
+    try:
+        worker = _Worker(settings, replies)
+    except HwnasError as error:
+        send(replies, {"event": "error", "message": str(error)})
+        return
+    send(replies, {"event": "ready"})
+    while True:
+        header, parts = incoming.get()
+        try:
+            results = worker.measure(header, parts)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything; it is reported
+            kind = "" if isinstance(error, HwnasError) else f"{type(error).__name__}: "
+            send(replies, {"event": "error", "message": f"{kind}{error}"})
+        else:
+            send(replies, {"event": "done", "results": results})
+
+
+class _Worker:
+    def __init__(self, settings: dict[str, Any], replies: BinaryIO) -> None:
+        self._device, self._replies = settings["device"], replies
+        self._check, self._batch_size = settings["check"], settings["batch_size"]
+        timing = settings["timing"]
+        self._timing = Timing(**{**timing, "rounds": tuple(timing["rounds"])})
+        self._runtime: Runtime = _plugins.load("runtimes", settings["runtime"])(
+            threads=settings["threads"],
+            precision=settings["precision"],
+            accelerator=settings["accelerator"],
+        )
+        self._canary = load_canary(self._runtime)
+
+    def measure(self, header: dict[str, Any], parts: list[bytes]) -> list[dict[str, Any]]:
+        loaded = []
+        for model in header["models"]:
+            send(self._replies, {"event": "step", "where": model["where"]})
+            loaded.append(self._load(model, parts))
+        send(self._replies, {"event": "step", "where": "while timing"})
+        series, canary, usage = time_models(loaded, self._canary, self._timing)
+        return [
+            one.to_dict()
+            for one in summarise(
+                series,
+                canary,
+                usage,
+                device=self._device,
+                runtime=self._runtime,
+                batch_size=self._batch_size,
+                clock=self._canary.clock,
+                confidence=self._timing.confidence,
+                reference=header["reference"],
+            )
+        ]
+
+    def _load(self, model: dict[str, Any], parts: list[bytes]) -> Runnable:
+        named = safetensors.torch.load(parts[model["inputs"]])
+        tensors: Inputs = tuple(named[str(index)] for index in range(len(named)))
+        source: Model
+        if "onnx" in model:
+            source = Path(model["onnx"])
+        else:
+            # The bytes come from the process that started this one, over a private pipe: its own
+            # objects, not data from outside.
+            source = cloudpickle.loads(parts[model["module"]])
+        return self._runtime.load(source, tensors, check=self._check)
+
+
+def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep stdin and stdout for messages; what models print goes to stderr."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _die_with_parent(parent: int) -> None:
+    # Ctrl-C reaches the whole process group; what becomes of the worker is the device's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _keep_memory() -> None:
+    """Let malloc keep large activations; the environment variable is capped at 32 MiB by some."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+
+
+def _pin(threads: int) -> None:
+    """Run on as many CPUs as threads: the last ones, since the first serve most interrupts."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, allowed[-threads:])
+
+
+def _read(stream: BinaryIO, incoming: queue.Queue[tuple[dict[str, Any], list[bytes]]]) -> None:
+    try:
+        while True:
+            incoming.put(receive(stream))
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

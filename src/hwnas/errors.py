@@ -1,0 +1,43 @@
+"""Errors a user can meet. Each message is one line: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class HwnasError(Exception):
+    """Base of every error that hwnas raises on purpose."""
+
+
+class SpaceError(HwnasError):
+    """A search space is ill-formed."""
+
+
+class ArchError(SpaceError):
+    """An arch does not belong to its space; the message names the decision's path."""
+
+
+class BudgetError(HwnasError):
+    """A budget, or a number judged by one, makes no sense."""
+
+
+class CostError(HwnasError):
+    """A cost cannot be computed for a model."""
+
+
+class DeviceError(HwnasError):
+    """A measurement could not be taken; there is no number to use in its place."""
+
+
+class DataError(HwnasError):
+    """Data cannot be read; the message names the file."""
+
+
+class TrialError(HwnasError):
+    """A trial failed; the message is the reason recorded with it."""
+
+
+class JobError(HwnasError):
+    """A job cannot be started, resumed or read."""
+
+
+class UsageError(HwnasError):
+    """A name or an option that hwnas does not know."""

@@ -1,0 +1,225 @@
+"""The loop that runs a search: it alone writes the study."""
+
+from __future__ import annotations
+
+import queue
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import TrialState
+
+from hwnas._estimate import Estimate
+from hwnas._process import Message
+from hwnas.errors import ArchError, BudgetError, JobError
+from hwnas.jobs._meter import Meter
+from hwnas.jobs._pool import WorkerPool
+from hwnas.jobs._view import VOID, counted, record_of
+from hwnas.strategy import SpaceSampler, StudyStore, suggest
+from hwnas.strategy._sampler import distinct
+
+if TYPE_CHECKING:
+    from hwnas.budget import Budget, Reward
+    from hwnas.jobs._job import Job
+    from hwnas.jobs._observer import Observer
+    from hwnas.space import Arch, SearchSpace
+
+
+class Coordinator:
+    """Asks the strategy, hands archs to the pool, has the results measured, tells the study.
+
+    A trial that is `RUNNING` in the study when the coordinator starts was cut off by a kill. It is
+    run again under its number; if its `result.json` is there it is trained, and only measured.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        space: SearchSpace,
+        sampler: SpaceSampler,
+        store: StudyStore,
+        budget: Budget,
+        reward: Reward,
+        pool: WorkerPool,
+        meter: Meter | None,
+        events: queue.Queue[Message],
+        observer: Observer,
+    ) -> None:
+        self._job = job
+        self._space = space
+        self._store = store
+        self._budget = budget
+        self._reward = reward
+        self._pool = pool
+        self._meter = meter
+        self._events = events
+        self._observer = observer
+        self._study = store.create([o.direction for o in job.spec.objectives])
+        self._study.sampler = sampler
+        self._running: dict[int, optuna.Trial] = {}
+        self._archs: dict[int, Arch] = {}
+        self._results: dict[int, Message] = {}
+        self._waiting = self._interrupted()
+        trials = self._trials()
+        self._counted = len(trials)
+        self._failed = sum(t.state == TrialState.FAIL for t in trials)
+        self._size = space.size()
+        self._exhausted = False
+
+    @property
+    def done(self) -> int:
+        """How many trials have ended."""
+        return self._counted - len(self._waiting) - len(self._running)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every arch of the space has been tried."""
+        return self._exhausted
+
+    def run(self) -> None:
+        """Run until the trials asked for are done.
+
+        Raises:
+            JobError: more trials failed than the job allows, or a worker cannot start.
+        """
+        self._pool.warm_up(self._job.spec.trials - self.done)
+        while True:
+            self._fill()
+            if not self._running:
+                return
+            event = self._pool.next_event(timeout=1.0)
+            if event is not None:
+                self._handle(event)
+            if self._failed > self._job.spec.max_failed:
+                raise JobError(self._too_many_failures())
+
+    def _fill(self) -> None:
+        while self._pool.free > 0:
+            if self._waiting:
+                self._start(self._waiting.pop(0))
+            elif self._counted < self._job.spec.trials and not self._is_exhausted():
+                with self._store.transaction():
+                    trial = self._study.ask()
+                    suggest(trial, self._space)
+                self._counted += 1
+                self._start(trial)
+            else:
+                return
+
+    def _is_exhausted(self) -> bool:
+        if not self._exhausted and self._counted >= self._size:
+            self._exhausted = distinct(self._trials()) >= self._size
+        return self._exhausted
+
+    def _start(self, trial: optuna.Trial) -> None:
+        number = trial.number
+        self._running[number] = trial
+        self._archs[number] = self._space.canonical(trial.params)
+        result = self._job.read(f"trials/{number}/result.json")
+        self._observer.trial_started(number)
+        if result is not None:
+            self._events.put({"type": "done", "trial": number, **result})
+        else:
+            self._pool.train(number, self._archs[number], self._job.trial_folder(number))
+
+    def _handle(self, event: Message) -> None:
+        number = event["trial"]
+        if number not in self._running:
+            return
+        kind = event["type"]
+        if kind == "report":
+            self._observer.reported(number, event["step"], event["metrics"])
+            self._record_step(number, event)
+        elif kind == "done":
+            self._results[number] = event
+            if self._meter is None:
+                self._finish(number, {})
+            else:
+                self._observer.measuring(number)
+                self._meter.submit(number, self._archs[number])
+        elif kind == "measured":
+            self._finish(number, event["costs"])
+        elif kind == "failed":
+            self._fail(number, event["kind"], event["reason"])
+
+    def _record_step(self, number: int, event: Message) -> None:
+        value = event["metrics"].get(self._job.spec.metric)
+        if value is None or len(self._job.spec.objectives) > 1:
+            return
+        # A trial that is run again after a kill has reported its first steps before.
+        known = self._study.get_trials(deepcopy=False)[number].intermediate_values
+        if event["step"] not in known:
+            self._running[number].report(value, event["step"])
+
+    def _finish(self, number: int, measured: dict[str, Estimate]) -> None:
+        result = self._results.pop(number)
+        costs: dict[str, Estimate] = {
+            **{name: Estimate(float(value)) for name, value in result["costs"].items()},
+            **measured,
+        }
+        known = {**{name: Estimate(v) for name, v in result["metrics"].items()}, **costs}
+        where = f"trial {number}"
+        try:
+            violations = self._budget.violations(known, where=where)
+            accuracy = result["metrics"][self._job.spec.metric]
+            reward = self._reward(accuracy, known, self._budget, where=where)
+            values = [self._objective(o.name, reward, known) for o in self._job.spec.objectives]
+        except BudgetError as error:
+            self._fail(number, "metrics", str(error))
+            return
+        trial = self._running.pop(number)
+        with self._store.transaction():
+            for key, value in violations.items():
+                trial.set_constraint(key, value)
+            trial.set_user_attr("metrics", result["metrics"])
+            trial.set_user_attr("costs", {k: [e.value, e.std] for k, e in costs.items()})
+            trial.set_user_attr("reward", reward)
+            trial.set_user_attr("step", result["step"])
+            trial.set_user_attr("elapsed", result["elapsed"])
+            self._study.tell(trial, values)
+        self._announce(number)
+
+    def _objective(self, name: str, reward: float, known: dict[str, Estimate]) -> float:
+        if name == "reward":
+            return reward
+        if name not in known:
+            raise BudgetError(f"objective '{name}' is none of: {', '.join(sorted(known))}")
+        return known[name].value
+
+    def _fail(self, number: int, kind: str, reason: str) -> None:
+        trial = self._running.pop(number)
+        self._results.pop(number, None)
+        with self._store.transaction():
+            trial.set_user_attr("failure", {"kind": kind, "reason": reason})
+            self._study.tell(trial, state=TrialState.FAIL)
+        self._failed += 1
+        self._announce(number)
+
+    def _announce(self, number: int) -> None:
+        self._archs.pop(number)
+        trial = self._study.get_trials(deepcopy=False)[number]
+        self._observer.trial_ended(record_of(trial, self._job, self._budget))
+
+    def _too_many_failures(self) -> str:
+        failed = [t for t in self._trials() if t.state == TrialState.FAIL]
+        last = failed[-1].user_attrs.get("failure", {}).get("reason", "")
+        return (
+            f"{self._failed} trials failed, more than the {self._job.spec.max_failed} allowed "
+            f"(--max-failed); the last: {last}"
+        )
+
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        return counted(self._study.get_trials(deepcopy=False))
+
+    def _interrupted(self) -> list[optuna.Trial]:
+        """The trials that were running when an earlier coordinator was killed."""
+        found = []
+        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            trial = optuna.Trial(self._study, frozen._trial_id)
+            try:
+                self._space.validate(frozen.params)
+            except ArchError:
+                trial.set_user_attr(VOID, True)
+                self._study.tell(trial, state=TrialState.FAIL)
+            else:
+                found.append(trial)
+        return found

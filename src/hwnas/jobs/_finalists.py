@@ -1,0 +1,83 @@
+"""Choosing the winner: the best trials are measured again, with nothing else running."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hwnas._estimate import Estimate
+from hwnas._files import write_json
+from hwnas.jobs._meter import measure_repeatedly, references, trial_model
+from hwnas.jobs._view import view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hwnas.budget import Budget, Reward
+    from hwnas.jobs._job import Job
+    from hwnas.jobs._observer import Observer
+    from hwnas.jobs._records import TrialRecord
+    from hwnas.jobs._spec import DeviceSpec
+    from hwnas.space import SearchSpace
+
+_BATCH = 3
+_MOST = 12
+
+
+def choose_winner(
+    job: Job,
+    space: SearchSpace,
+    budget: Budget,
+    reward: Reward,
+    keys: Mapping[str, DeviceSpec],
+    observer: Observer,
+) -> None:
+    """Measure the best trials again until one keeps the budget; write ``finalists.json``.
+
+    A measurement inside a search is short, and other trials train beside it. Here each finalist is
+    measured in three fresh processes, and the budget must hold at the constraint's quantile of what
+    they give together. Three trials are measured at a time, best first, feasible ones before
+    others, until one of them keeps the budget and none that is left could have a better reward.
+    """
+    view = view_of(job)
+    finalists: dict[str, Any] = job.read("finalists.json") or {}
+    candidates = sorted(
+        (t for t in view.complete if str(t.number) not in finalists),
+        key=lambda t: (not t.feasible, -(t.reward or 0.0)),
+    )
+    best = max(
+        (t.reward or 0.0 for t in view.complete if t.feasible and str(t.number) in finalists),
+        default=None,
+    )
+    for start in range(0, min(_MOST, len(candidates)), _BATCH):
+        batch = candidates[start : start + _BATCH]
+        if best is not None and all(not t.feasible or (t.reward or 0.0) <= best for t in batch):
+            return
+        names = ", ".join(str(t.number) for t in batch)
+        observer.phase(f"measuring the finalists again: trials {names}")
+        for trial, costs in zip(batch, _measure(job, space, batch, keys), strict=True):
+            known = {
+                **{name: Estimate(v) for name, v in trial.metrics.items()},
+                **trial.costs,
+                **costs,
+            }
+            where = f"trial {trial.number}"
+            violations = budget.violations(known, where=where)
+            value = reward(trial.metrics[job.spec.metric], known, budget, where=where)
+            finalists[str(trial.number)] = {
+                "costs": {name: [cost.value, cost.std] for name, cost in costs.items()},
+                "violations": violations,
+                "reward": value,
+            }
+            if all(v <= 0 for v in violations.values()):
+                best = value if best is None else max(best, value)
+        write_json(job.folder / "finalists.json", finalists)
+
+
+def _measure(
+    job: Job, space: SearchSpace, batch: list[TrialRecord], keys: Mapping[str, DeviceSpec]
+) -> list[dict[str, Estimate]]:
+    models = {
+        spec.name: [trial_model(job, space, t.number, dict(t.arch), spec) for t in batch]
+        for spec in keys.values()
+    }
+    return measure_repeatedly(models, job.spec.input_shape or (), keys, references(job))

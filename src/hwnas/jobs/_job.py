@@ -1,0 +1,97 @@
+"""A job: a folder that holds a request, its study and what each trial left."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import JobError
+from hwnas.jobs._spec import JobSpec
+
+if TYPE_CHECKING:
+    from hwnas.strategy import StudyStore
+
+
+class Job:
+    """The folder of one search.
+
+    ``job.json`` the request; ``study.journal`` the Optuna study; ``trials/<n>/`` with
+    ``metrics.jsonl``, ``log.txt``, ``model.safetensors``, ``result.json``, ``model.onnx``,
+    ``measurements.json``; ``devices.json`` the speed of the host that latencies refer to;
+    ``finalists.json`` the last measurements, by which the winner was chosen.
+    """
+
+    def __init__(self, folder: Path, spec: JobSpec) -> None:
+        self.folder = folder
+        self.spec = spec
+
+    @classmethod
+    def create(cls, folder: Path, spec: JobSpec) -> Job:
+        """A new job.
+
+        Raises:
+            JobError: the folder holds a job already, or cannot be written.
+        """
+        path = folder / "job.json"
+        if path.exists():
+            raise JobError(f"{folder} holds a job already; add --resume to go on with it")
+        try:
+            spec.write(path)
+        except OSError as error:
+            raise JobError(f"cannot write {path}: {error.strerror}") from error
+        return cls(folder, spec)
+
+    @classmethod
+    def open(cls, folder: Path) -> Job:
+        """The job in a folder.
+
+        Raises:
+            JobError: there is none, or it cannot be read.
+        """
+        return cls(folder, JobSpec.read(folder / "job.json"))
+
+    def study_store(self) -> StudyStore:
+        """The storage of the study: the journal in the folder unless the request names another."""
+        from hwnas.strategy import StudyStore
+
+        return StudyStore(self.spec.storage or str(self.folder / "study.journal"), self.spec.name)
+
+    def trial_folder(self, number: int) -> Path:
+        """Where a trial's files are."""
+        return self.folder / "trials" / str(number)
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the job, or None where it does not exist (yet)."""
+        path = self.folder / name
+        try:
+            return json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise JobError(f"{path} is not JSON: {error}") from error
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the job: two coordinators of one job would train trials twice.
+
+        Raises:
+            JobError: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                pid = os.read(handle, 20).decode() or "unknown"
+                raise JobError(f"{self.folder} is being run by process {pid}") from error
+            os.ftruncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
+            yield
+        finally:
+            os.close(handle)

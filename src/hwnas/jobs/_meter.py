@@ -1,0 +1,206 @@
+"""Measuring trained models, beside the training and once more at the end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from hwnas._estimate import Estimate
+from hwnas._files import write_json
+from hwnas._process import Message
+from hwnas.errors import DeviceError, HwnasError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hwnas.device import LocalDevice, Measurement, Model
+    from hwnas.jobs._job import Job
+    from hwnas.jobs._spec import DeviceSpec
+    from hwnas.space import Arch, SearchSpace
+
+_MEASURED = ("latency", "throughput")
+"""Metrics that come from a device rather than from the network alone."""
+
+
+def measured_keys(keys: Iterable[str], devices: tuple[DeviceSpec, ...]) -> dict[str, DeviceSpec]:
+    """Which of the cost keys (`latency@pixel6`, `latency`, `macs`) a device gives, and which one.
+
+    A key without a device means the first.
+
+    Raises:
+        DeviceError: a key names a device that is not there.
+    """
+    known = {device.name: device for device in devices}
+    found = {}
+    for key in keys:
+        metric, at, name = key.partition("@")
+        if metric not in _MEASURED:
+            continue
+        if at and name not in known:
+            raise DeviceError(
+                f"'{key}' needs a device '{name}', and there is none; devices: {', '.join(known)}"
+            )
+        found[key] = known[name] if at else devices[0]
+    return found
+
+
+def open_device(spec: DeviceSpec, reference: float | None = None) -> LocalDevice:
+    """The device of this host that `spec` describes; `reference` is the speed to refer to."""
+    from hwnas.device import LocalDevice
+
+    return LocalDevice(
+        spec.name,
+        runtime=spec.runtime,
+        threads=spec.threads,
+        batch_size=spec.batch_size,
+        reference=reference,
+    )
+
+
+def onnx_name(batch_size: int) -> str:
+    """The file of a trial's network for a batch size."""
+    return "model.onnx" if batch_size == 1 else f"model-batch{batch_size}.onnx"
+
+
+def trial_model(job: Job, space: SearchSpace, number: int, arch: Arch, device: DeviceSpec) -> Model:
+    """A trained trial in the form that a device measures: its ONNX file, or the module."""
+    folder = job.trial_folder(number)
+    if device.runtime != "torch":
+        return folder / onnx_name(device.batch_size)
+    from safetensors.torch import load_model
+
+    model = space.build(arch)
+    load_model(model, str(folder / "model.safetensors"))
+    return model.eval()
+
+
+def example(device: DeviceSpec, shape: Sequence[int]) -> tuple[Tensor]:
+    """Zeros of the size of one batch, for inputs of `shape` (C, H, W)."""
+    import torch
+
+    return (torch.zeros(device.batch_size, *shape),)
+
+
+def measure_repeatedly(
+    models: Mapping[str, Sequence[Model]],
+    shape: Sequence[int],
+    keys: Mapping[str, DeviceSpec],
+    reference: Mapping[str, float],
+    processes: int = 3,
+) -> list[dict[str, Estimate]]:
+    """The costs `keys` of several models, each measured in several fresh processes.
+
+    `models` holds, for each device's name, the same models in the form that it takes. A cost is
+    the mean over the processes; its standard deviation is that between the processes, never less
+    than that within one.
+    """
+    runs: dict[str, list[list[Estimate]]] = {key: [] for key in keys}
+    for spec in {spec.name: spec for spec in keys.values()}.values():
+        for _ in range(processes):
+            with open_device(spec, reference.get(spec.name)) as device:
+                taken = device.measure(models[spec.name], example(spec, shape))
+            for key, owner in keys.items():
+                if owner.name == spec.name:
+                    runs[key].append([cost_of(key, m, spec.batch_size) for m in taken])
+    return [
+        {key: _combined(found) for key, found in zip(keys, each, strict=True)}
+        for each in zip(*(zip(*runs[key], strict=True) for key in keys), strict=True)
+    ]
+
+
+def _combined(found: Sequence[Estimate]) -> Estimate:
+    between = stdev(e.value for e in found) if len(found) > 1 else 0.0
+    return Estimate(mean(e.value for e in found), max(between, mean(e.std for e in found)))
+
+
+def cost_of(key: str, measurement: Measurement, batch_size: int) -> Estimate:
+    """A measured latency as the cost that `key` names, in its canonical unit."""
+    latency = measurement.estimate
+    if key.partition("@")[0] == "latency":
+        return latency
+    rate = 1000.0 * batch_size / latency.value
+    return Estimate(rate, rate * latency.std / latency.value)
+
+
+class Meter:
+    """A thread that measures one trial after another and puts the results into `events`.
+
+    The first measurement on a device fixes the host speed that all others of the job refer to; it
+    is kept in ``devices.json``.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        space: SearchSpace,
+        keys: Mapping[str, DeviceSpec],
+        events: queue.Queue[Message],
+    ) -> None:
+        self._job = job
+        self._space = space
+        self._keys = dict(keys)
+        self._shape = job.spec.input_shape or ()
+        self._events = events
+        self._orders: queue.Queue[tuple[int, Arch] | None] = queue.Queue()
+        self._devices: dict[str, LocalDevice] = {}
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def submit(self, number: int, arch: Arch) -> None:
+        """Measure a trained trial; the answer is a `measured` or a `failed` message."""
+        self._orders.put((number, arch))
+
+    def close(self) -> None:
+        """Stop, also in the middle of a measurement."""
+        self._orders.put(None)
+        for device in list(self._devices.values()):
+            device.close()
+        self._thread.join(timeout=10)
+
+    def _serve(self) -> None:
+        while (order := self._orders.get()) is not None:
+            number, arch = order
+            try:
+                costs = self._measure(number, arch)
+            except (HwnasError, OSError) as error:
+                reason = f"measuring failed: {error}"
+                self._events.put(
+                    {"type": "failed", "trial": number, "kind": "measure", "reason": reason}
+                )
+            else:
+                self._events.put({"type": "measured", "trial": number, "costs": costs})
+
+    def _measure(self, number: int, arch: Arch) -> dict[str, Estimate]:
+        taken: dict[str, Measurement] = {}
+        for spec in self._keys.values():
+            if spec.name not in taken:
+                device = self._device(spec)
+                model = trial_model(self._job, self._space, number, arch, spec)
+                taken[spec.name] = device.measure([model], example(spec, self._shape))[0]
+                self._remember_reference(device)
+        path = self._job.trial_folder(number) / "measurements.json"
+        write_json(path, {name: m.to_dict() for name, m in taken.items()})
+        return {
+            key: cost_of(key, taken[spec.name], spec.batch_size) for key, spec in self._keys.items()
+        }
+
+    def _device(self, spec: DeviceSpec) -> LocalDevice:
+        if spec.name not in self._devices:
+            self._devices[spec.name] = open_device(spec, references(self._job).get(spec.name))
+        return self._devices[spec.name]
+
+    def _remember_reference(self, device: LocalDevice) -> None:
+        known = references(self._job)
+        if device.name not in known:
+            if device.reference is None:
+                raise DeviceError(f"device '{device.name}' gave no reference speed")
+            write_json(self._job.folder / "devices.json", {**known, device.name: device.reference})
+
+
+def references(job: Job) -> dict[str, float]:
+    """For each device that has measured in the job, its canary's latency (ms) at that time."""
+    found: Any = job.read("devices.json")
+    return dict(found or {})

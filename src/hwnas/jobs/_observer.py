@@ -1,0 +1,34 @@
+"""Who watches a search while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hwnas.jobs._job import Job
+    from hwnas.jobs._records import TrialRecord
+
+
+class Observer:
+    """Told of what happens, from the coordinator's thread; each method may be left as it is.
+
+    Methods must return at once and must not raise.
+    """
+
+    def started(self, job: Job, done: int) -> None:
+        """The search begins, `done` trials having ended in an earlier run."""
+
+    def trial_started(self, number: int) -> None:
+        """A trial begins to train."""
+
+    def reported(self, number: int, step: int, metrics: dict[str, float]) -> None:
+        """A trial reported intermediate metrics."""
+
+    def measuring(self, number: int) -> None:
+        """A trained trial waits for its measurements."""
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        """A trial ended, well or not."""
+
+    def phase(self, text: str) -> None:
+        """What the search does now, when it is not training."""

@@ -1,0 +1,115 @@
+"""What a job has found, as plain values: the read model of tables, reports and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from hwnas._estimate import Estimate
+from hwnas.budget import Budget
+
+State = Literal["running", "complete", "failed"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial failed.
+
+    `kind` is one of `error` (the trainer raised), `metrics` (what it returned is no result),
+    `exit` (the process ended), `killed` (by a signal), `timeout`, `measure`.
+    """
+
+    kind: str
+    reason: str
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial. Costs are keyed like the budget's constraints: `macs`, `latency@pixel6`."""
+
+    number: int
+    state: State
+    arch: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, Estimate] = field(default_factory=dict)
+    reward: float | None = None
+    feasible: bool | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
+    step: int | None = None
+    started: datetime | None = None
+    elapsed: float | None = None
+    failure: Failure | None = None
+
+    def value(self, name: str) -> float | None:
+        """A metric, a cost or the reward by its name, or None where the trial has none."""
+        if name == "reward":
+            return self.reward
+        if name in self.metrics:
+            return self.metrics[name]
+        return self.costs[name].value if name in self.costs else None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job and its trials at one moment. `winner` is a trial's number.
+
+    Where no trial keeps the budget, `winner` is None and `nearest` is the trial that violates it
+    least.
+    """
+
+    name: str
+    folder: Path
+    budget: Budget
+    objectives: tuple[tuple[str, Literal["max", "min"]], ...]
+    metric: str
+    strategy: str
+    seed: int
+    created: str
+    versions: Mapping[str, str]
+    space: str
+    fingerprint: str
+    size: int
+    task: str | None
+    trials_asked: int
+    trials: tuple[TrialRecord, ...]
+    winner: int | None = None
+    nearest: int | None = None
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The trials that ended with a result, best reward first."""
+        done = [t for t in self.trials if t.state == "complete" and t.reward is not None]
+        return tuple(sorted(done, key=lambda t: -(t.reward or 0.0)))
+
+    @property
+    def failed(self) -> tuple[TrialRecord, ...]:
+        """The trials that ended without one."""
+        return tuple(t for t in self.trials if t.state == "failed")
+
+    def pareto(self) -> tuple[TrialRecord, ...]:
+        """The feasible trials that no other one beats in accuracy and in every budgeted cost.
+
+        A `<=` cost counts lower as better, a `>=` cost higher.
+        """
+        axes: list[tuple[str, float]] = [(self.metric, 1.0)]
+        axes += [(c.key, -1.0 if c.op == "<=" else 1.0) for c in self.budget]
+        return _non_dominated(
+            [t for t in self.complete if t.feasible],
+            lambda t: tuple(sign * (t.value(name) or 0.0) for name, sign in axes),
+        )
+
+
+def _non_dominated(
+    trials: list[TrialRecord], score: Callable[[TrialRecord], tuple[float, ...]]
+) -> tuple[TrialRecord, ...]:
+    """The trials whose score (higher is better in each place) no other trial's dominates."""
+    scored = [(score(t), t) for t in trials]
+    return tuple(
+        t
+        for s, t in scored
+        if not any(o != s and all(a >= b for a, b in zip(o, s, strict=True)) for o, _ in scored)
+    )

@@ -1,0 +1,138 @@
+"""Running a search job from its request to its winner."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from hwnas._process import Message
+from hwnas.errors import JobError
+from hwnas.jobs._finalists import choose_winner
+from hwnas.jobs._meter import Meter, measured_keys, onnx_name
+from hwnas.jobs._observer import Observer
+from hwnas.jobs._pool import WorkerPool
+from hwnas.jobs._view import budget_of, view_of
+
+if TYPE_CHECKING:
+    from hwnas.budget import Budget, Reward
+    from hwnas.jobs._job import Job
+    from hwnas.jobs._records import JobView
+    from hwnas.jobs._spec import DeviceSpec
+    from hwnas.space import SearchSpace
+    from hwnas.tasks import Task
+
+_SHAPED = ("macs", "flops", "peak_activation_bytes")
+
+
+def run_search(
+    job: Job,
+    space: SearchSpace,
+    trainer: Callable[..., Mapping[str, float]],
+    task: Task | None = None,
+    reward: Reward | None = None,
+    observer: Observer | None = None,
+) -> JobView:
+    """Run `job` until its trials are done and its winner is chosen; go on where it was cut off.
+
+    Raises:
+        JobError: the space is not the job's, another process runs the job, or too many trials
+            failed.
+    """
+    from hwnas.budget import make_reward
+
+    spec = job.spec
+    watcher = observer or Observer()
+    if space.fingerprint != spec.space.fingerprint:
+        raise JobError(
+            f"the space is not the one that {job.folder} was started with: its decisions, choices "
+            "or conditions have changed; start a new job"
+        )
+    budget = budget_of(spec)
+    judge = reward or make_reward(spec.reward)
+    keys = needed_measurements(job, budget)
+    with job.running():
+        _train_all(job, space, trainer, task, budget, judge, keys, watcher)
+        if keys:
+            choose_winner(job, space, budget, judge, keys, watcher)
+    return view_of(job)
+
+
+def needed_measurements(job: Job, budget: Budget) -> dict[str, DeviceSpec]:
+    """The cost keys that a device must measure for the budget and the objectives.
+
+    Raises:
+        DeviceError: one names a device that the job has not.
+        JobError: costs are needed that depend on the input's shape, and it is not known.
+    """
+    spec = job.spec
+    names = [c.key for c in budget] + [o.name for o in spec.objectives]
+    keys = measured_keys(names, spec.devices)
+    if spec.input_shape is None:
+        shaped = [n for n in names if n in keys or n in _SHAPED]
+        if shaped:
+            raise JobError(
+                f"'{shaped[0]}' depends on the input: give a task or input_shape=(C, H, W)"
+            )
+    return keys
+
+
+def _train_all(
+    job: Job,
+    space: SearchSpace,
+    trainer: Callable[..., Mapping[str, float]],
+    task: Task | None,
+    budget: Budget,
+    reward: Reward,
+    keys: Mapping[str, DeviceSpec],
+    observer: Observer,
+) -> None:
+    import cloudpickle
+    import optuna
+
+    from hwnas.jobs._coordinator import Coordinator
+    from hwnas.strategy import SpaceSampler, make_strategy
+
+    spec = job.spec
+    # Each trial is announced by us; Optuna's own lines would break the live display.
+    optuna.logging.get_logger("optuna").setLevel(logging.ERROR)
+    strategy = make_strategy(spec.strategy)
+    if len(spec.objectives) > 1 and not strategy.multi_objective:
+        raise JobError(f"strategy '{spec.strategy}' optimises one objective; try tpe or nsga2")
+    batches = sorted({d.batch_size for d in keys.values() if d.runtime != "torch"})
+    exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
+    payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape)
+    events: queue.Queue[Message] = queue.Queue()
+    with ExitStack() as stack:
+        pool = WorkerPool(
+            cloudpickle.dumps(payload),
+            size=spec.parallel,
+            seed=spec.seed,
+            metric=spec.metric,
+            exports=exports,
+            timeout=spec.trial_timeout,
+            events=events,
+            log=job.folder / "workers.log",
+        )
+        stack.callback(pool.close)
+        meter = Meter(job, space, keys, events) if keys else None
+        if meter is not None:
+            stack.callback(meter.close)
+        coordinator = Coordinator(
+            job,
+            space,
+            SpaceSampler(space, strategy, spec.seed),
+            job.study_store(),
+            budget,
+            reward,
+            pool,
+            meter,
+            events,
+            observer,
+        )
+        observer.started(job, coordinator.done)
+        coordinator.run()
+        if coordinator.exhausted:
+            observer.phase(f"every arch of the space has been tried ({spec.space.size})")

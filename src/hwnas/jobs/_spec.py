@@ -1,0 +1,146 @@
+"""`job.json`: everything that a search was asked to do."""
+
+from __future__ import annotations
+
+import platform
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwnas._files import write_text
+from hwnas.errors import JobError
+
+_VERSIONS = ("hwnas", "torch", "numpy", "optuna", "onnx", "onnxruntime")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SpaceInfo(_Strict):
+    """Which space, and how to tell that it has changed. `reference` is None for objects that only
+    the calling program can make."""
+
+    name: str
+    reference: str | None
+    fingerprint: str
+    code_hash: str
+    size: int
+
+
+class Objective(_Strict):
+    """A value to optimise: `reward`, a trainer's metric, or a cost such as `latency@pixel6`."""
+
+    name: str
+    direction: Literal["max", "min"]
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[Objective, ...]:
+        """`max accuracy, min latency`; `reward` alone means `max reward`.
+
+        Raises:
+            JobError: not of this form, or a name given twice.
+        """
+        found = []
+        for part in text.split(","):
+            words = part.split()
+            if len(words) == 1 and words[0] == "reward":
+                words = ["max", "reward"]
+            if len(words) != 2 or words[0] not in ("max", "min"):
+                raise JobError(
+                    f"objective '{part.strip()}' is not of the form 'max NAME' or 'min NAME'"
+                )
+            found.append(cls(name=words[1], direction=words[0]))  # type: ignore[arg-type]
+        if len({o.name for o in found}) < len(found):
+            raise JobError(f"an objective is given twice in '{text}'")
+        return tuple(found)
+
+
+class DeviceSpec(_Strict):
+    """A device of this host: a name for the budget, and how models run on it."""
+
+    name: str = "local"
+    runtime: str = "onnxruntime"
+    threads: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=1, ge=1)
+
+    @classmethod
+    def parse(cls, text: str) -> DeviceSpec:
+        """`NAME`, or `NAME=RUNTIME?threads=2&batch_size=8`.
+
+        Raises:
+            JobError: not of this form.
+        """
+        name, _, rest = text.partition("=")
+        runtime, _, query = rest.partition("?")
+        options: dict[str, Any] = {"name": name.strip()}
+        if runtime:
+            options["runtime"] = runtime.strip()
+        for pair in filter(None, query.split("&")):
+            key, _, value = pair.partition("=")
+            options[key.strip()] = value.strip()
+        try:
+            return cls(**options)
+        except ValidationError as error:
+            raise JobError(f"device '{text}': {_first(error)}") from error
+
+
+class JobSpec(_Strict):
+    """The request of a search job; written once, before the first trial."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    created: str = Field(
+        default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
+    )
+    space: SpaceInfo
+    trainer: str | None
+    trainer_options: dict[str, Any] = Field(default_factory=dict)
+    task: str | None = None
+    input_shape: tuple[int, ...] | None = None
+    budget: str = ""
+    reward: str = "hard"
+    metric: str = "accuracy"
+    metrics: tuple[str, ...] = ()
+    """Further metrics that the trainer declares, for the budget."""
+    objectives: tuple[Objective, ...]
+    strategy: str = "evolution"
+    devices: tuple[DeviceSpec, ...] = (DeviceSpec(),)
+    storage: str | None = None
+    trials: int = Field(ge=1)
+    parallel: int = Field(default=1, ge=1)
+    max_failed: int = Field(ge=0)
+    trial_timeout: float | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
+    versions: dict[str, str] = Field(
+        default_factory=lambda: {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _VERSIONS},
+        }
+    )
+
+    def write(self, path: Path) -> None:
+        """Write atomically."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> JobSpec:
+        """Read and check.
+
+        Raises:
+            JobError: no such file, or not a job of this version.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise JobError(f"{path.parent} is not a job: it has no {path.name}") from error
+        except ValidationError as error:
+            raise JobError(f"{path} cannot be read: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg']}"

@@ -1,0 +1,143 @@
+"""Reading a job: from its study and its folder to plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hwnas._estimate import Estimate
+from hwnas.budget import Budget
+from hwnas.jobs._job import Job
+from hwnas.jobs._records import Failure, JobView, State, TrialRecord
+
+if TYPE_CHECKING:
+    from hwnas.jobs._spec import JobSpec
+
+VOID = "void"
+"""Marks trials that died before they had an arch; they count for nothing."""
+_LOG_LINES = 12
+_STATES: Mapping[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.FAIL: "failed",
+    TrialState.PRUNED: "failed",
+}
+
+
+def counted(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that count: those that had an arch."""
+    return [t for t in trials if VOID not in t.user_attrs]
+
+
+def budget_of(spec: JobSpec) -> Budget:
+    """The job's budget; it was checked when the job was made."""
+    return (
+        Budget.parse(spec.budget, metrics=(spec.metric, *spec.metrics)) if spec.budget else Budget()
+    )
+
+
+def read_job(folder: Path | str) -> JobView:
+    """Everything that the job in `folder` has found so far; a running job can be read too.
+
+    Raises:
+        JobError: there is no job, or it cannot be read.
+    """
+    return view_of(Job.open(Path(folder)))
+
+
+def view_of(job: Job) -> JobView:
+    """See `read_job`."""
+    spec = job.spec
+    budget = budget_of(spec)
+    finalists: Mapping[str, Any] = job.read("finalists.json") or {}
+    trials = counted(job.study_store().load().get_trials(deepcopy=False))
+    records = tuple(record_of(t, job, budget, finalists) for t in trials)
+    return JobView(
+        name=spec.name,
+        folder=job.folder,
+        budget=budget,
+        objectives=tuple((o.name, o.direction) for o in spec.objectives),
+        metric=spec.metric,
+        strategy=spec.strategy,
+        seed=spec.seed,
+        created=spec.created,
+        versions=spec.versions,
+        space=spec.space.name,
+        fingerprint=spec.space.fingerprint,
+        size=spec.space.size,
+        task=spec.task,
+        trials_asked=spec.trials,
+        trials=records,
+        winner=_best(r for r in records if not finalists or str(r.number) in finalists),
+        nearest=_nearest(records),
+    )
+
+
+def record_of(
+    trial: FrozenTrial, job: Job, budget: Budget, finalists: Mapping[str, Any] | None = None
+) -> TrialRecord:
+    """One trial. Costs that the finalists' last measurements give replace those of the search."""
+    attrs = trial.user_attrs
+    costs = {name: Estimate(*pair) for name, pair in attrs.get("costs", {}).items()}
+    violations = dict(trial.constraints)
+    reward = attrs.get("reward")
+    last = (finalists or {}).get(str(trial.number))
+    if last is not None:
+        costs |= {name: Estimate(*pair) for name, pair in last["costs"].items()}
+        violations, reward = last["violations"], last["reward"]
+    state = _STATES.get(trial.state, "running")
+    elapsed = attrs.get("elapsed")
+    if elapsed is None and trial.duration is not None:
+        elapsed = trial.duration.total_seconds()
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        arch=trial.params,
+        metrics=attrs.get("metrics", {}),
+        costs=costs,
+        reward=reward,
+        feasible=all(v <= 0 for v in violations.values()) if state == "complete" else None,
+        violations=violations,
+        step=attrs.get("step"),
+        started=trial.datetime_start,
+        elapsed=elapsed,
+        failure=_failure(trial, job) if state == "failed" else None,
+    )
+
+
+def _failure(trial: FrozenTrial, job: Job) -> Failure:
+    told = trial.user_attrs.get("failure", {})
+    return Failure(
+        kind=told.get("kind", "error"),
+        reason=told.get("reason", "no reason was recorded"),
+        log=_last_lines(job.trial_folder(trial.number) / "log.txt"),
+    )
+
+
+def _last_lines(path: Path, most: int = 16_384) -> tuple[str, ...]:
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - most))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ()
+    return tuple(text.splitlines()[-_LOG_LINES:])
+
+
+def _best(records: Iterable[TrialRecord]) -> int | None:
+    """The feasible trial of the highest reward."""
+    able = [t for t in records if t.feasible and t.reward is not None]
+    return max(able, key=lambda t: (t.reward or 0.0, -t.number)).number if able else None
+
+
+def _nearest(records: Iterable[TrialRecord]) -> int | None:
+    """The complete trial that violates the budget least."""
+    done = [t for t in records if t.state == "complete"]
+
+    def violation(record: TrialRecord) -> float:
+        return sum(v for v in record.violations.values() if v > 0)
+
+    return min(done, key=lambda t: (violation(t), -(t.reward or 0.0))).number if done else None

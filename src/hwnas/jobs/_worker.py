@@ -1,0 +1,193 @@
+"""The process that trains trials, one after another: `python -m hwnas.jobs._worker`."""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hwnas._files import write_json
+from hwnas._process import Channel, Message
+from hwnas.errors import HwnasError, TrialError
+
+
+def main() -> None:
+    """Set up once, then train whatever the coordinator sends until it closes the pipe."""
+    os.nice(19)  # measuring processes must not wait for training
+    channel = Channel()
+    setup = channel.receive()
+    try:
+        trainer = _Trainer(setup, channel)
+        channel.send({"type": "ready"})
+    except Exception as error:  # noqa: BLE001 - anything in the user's modules
+        traceback.print_exc()
+        channel.send({"type": "broken", "reason": describe(error)})
+        return
+    while True:
+        order = channel.receive()
+        channel.send(trainer.run(order))
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line; our own errors speak for themselves."""
+    text = str(error).strip().splitlines()
+    first = text[0] if text else "no message"
+    return first if isinstance(error, HwnasError) else f"{type(error).__name__}: {first}"
+
+
+def _print_traceback(error: BaseException) -> None:
+    """The traceback from the user's code on; our own frames above it tell nothing."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename == __file__:
+        frame = frame.tb_next
+    traceback.print_exception(error.with_traceback(frame or error.__traceback__))
+
+
+class _Trainer:
+    """The user's space, data and trainer, loaded once and used for every trial."""
+
+    def __init__(self, setup: Message, channel: Channel) -> None:
+        sys.path[:] = setup["path"]
+        import cloudpickle
+        import torch
+
+        torch.set_num_threads(setup["threads"])
+        # Our own parent wrote these bytes a moment ago: functions of a script or notebook, which
+        # no import can reach, arrive this way.
+        payload = cloudpickle.loads(base64.b64decode(setup["payload"]))
+        self._space, self._train, self._options, self._task, self._shape = payload
+        self._seed: int = setup["seed"]
+        self._metric: str = setup["metric"]
+        self._exports: dict[str, list[int]] = setup["exports"]
+        self._channel = channel
+        self._data = self._task.load(self._seed) if self._task else None
+
+    def run(self, order: Message) -> Message:
+        """Train one arch; the answer says how it ended."""
+        number, folder = order["trial"], Path(order["folder"])
+        self._channel.stop_requested.clear()
+        with _logging_to(folder / "log.txt"):
+            try:
+                return {"type": "done", "trial": number, **self._train_one(number, order, folder)}
+            except TrialError as error:
+                kind, reason = "metrics", str(error)
+            except SystemExit as error:
+                kind, reason = "exit", f"the trainer called sys.exit({error.code!r})"
+            except Exception as error:  # noqa: BLE001 - a trainer may raise anything
+                _print_traceback(error)
+                kind, reason = "error", describe(error)
+        return {"type": "failed", "trial": number, "kind": kind, "reason": reason}
+
+    def _train_one(self, number: int, order: Message, folder: Path) -> Message:
+        from hwnas.tasks import check_metrics
+
+        started = time.monotonic()
+        _seed_everything(self._seed)
+        model = self._space.build(order["arch"])
+        report = _Report(self._channel, number, folder / "metrics.jsonl")
+        try:
+            returned = self._train(model, self._data, report, seed=self._seed, **self._options)
+        finally:
+            report.close()
+        metrics = check_metrics(returned, self._metric)
+        model.eval()
+        result: Message = {
+            "metrics": metrics,
+            "costs": self._costs(model),
+            "step": report.step,
+            "elapsed": time.monotonic() - started,
+        }
+        _save(model, folder)
+        for name, shape in self._exports.items():
+            import torch
+
+            from hwnas.device import export_onnx
+
+            export_onnx(model, (torch.zeros(*shape),), folder / name)
+        # Written last: a trial that has this file is trained, and is never trained again.
+        write_json(folder / "result.json", result)
+        return result
+
+    def _costs(self, model: Any) -> dict[str, float]:
+        from hwnas.cost import static_costs
+
+        if self._shape is None:
+            return static_costs(model, (), metrics=("params", "weight_bytes"))
+        return static_costs(model, (1, *self._shape))
+
+
+class _Report:
+    """The `report` that trainers call: to the trial's `metrics.jsonl` and to the coordinator."""
+
+    def __init__(self, channel: Channel, number: int, path: Path) -> None:
+        self._channel = channel
+        self._number = number
+        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._started = time.monotonic()
+        self.step: int | None = None
+
+    def __call__(self, step: int, metrics: dict[str, float]) -> bool:
+        import json
+
+        from hwnas.tasks import check_metrics
+
+        checked = check_metrics(metrics)
+        elapsed = round(time.monotonic() - self._started, 3)
+        row = {"step": int(step), "elapsed": elapsed, "metrics": checked}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        self.step = int(step)
+        self._channel.send({"type": "report", "trial": self._number, **row})
+        return self._channel.stop_requested.is_set()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _save(model: Any, folder: Path) -> None:
+    from safetensors.torch import save_model
+
+    from hwnas._files import replacing
+
+    with replacing(folder / "model.safetensors") as path:
+        save_model(model, str(path))
+
+
+def _seed_everything(seed: int) -> None:
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send everything printed, from C code too, to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with open(path, "ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for handle, target in zip(kept, (1, 2), strict=True):
+            os.dup2(handle, target)
+            os.close(handle)
+
+
+if __name__ == "__main__":
+    main()

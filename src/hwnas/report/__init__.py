@@ -1,0 +1,24 @@
+"""What a job has found, for people: tables, `report.html`, the winner's files and its card.
+
+Everything here reads what `hwnas.jobs` wrote and changes nothing of it.
+"""
+
+from __future__ import annotations
+
+from hwnas.report._card import write_card
+from hwnas.report._export import export
+from hwnas.report._html import write_report
+from hwnas.report._json import to_json
+from hwnas.report._remeasure import remeasure
+from hwnas.report._table import rows_table, trial_rows, trials_table
+
+__all__ = [
+    "export",
+    "remeasure",
+    "rows_table",
+    "to_json",
+    "trial_rows",
+    "trials_table",
+    "write_card",
+    "write_report",
+]

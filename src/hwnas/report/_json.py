@@ -1,0 +1,96 @@
+"""A job as strict JSON: for `--json`, and inside the report."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from hwnas._estimate import Estimate
+
+if TYPE_CHECKING:
+    from hwnas.budget import Budget
+    from hwnas.jobs import JobView, TrialRecord
+
+
+def to_json(view: JobView) -> dict[str, Any]:
+    """The job and its trials as JSON values.
+
+    Costs are `{"value", "std"}` and limits are numbers in the metric's canonical unit (latency
+    ms, energy mJ, power mW, bytes, counts, items/s); times are ISO 8601 and `elapsed` is in
+    seconds. What is missing or not finite is null: the result passes
+    `json.dumps(..., allow_nan=False)`.
+    """
+    return {
+        "name": view.name,
+        "folder": str(view.folder),
+        "created": str(view.created),
+        "task": view.task,
+        "space": {"name": view.space, "fingerprint": view.fingerprint, "size": view.size},
+        "strategy": view.strategy,
+        "seed": view.seed,
+        "metric": view.metric,
+        "objectives": [{"name": name, "direction": goal} for name, goal in view.objectives],
+        "budget": _budget(view.budget),
+        "versions": {str(name): str(version) for name, version in view.versions.items()},
+        "trials_asked": view.trials_asked,
+        "counts": {
+            "complete": len(view.complete),
+            "feasible": sum(bool(trial.feasible) for trial in view.complete),
+            "failed": len(view.failed),
+            "running": sum(trial.state == "running" for trial in view.trials),
+        },
+        "winner": view.winner,
+        "nearest": view.nearest,
+        "pareto": [trial.number for trial in view.pareto()],
+        "trials": [_trial(trial) for trial in view.trials],
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {
+        "text": str(budget),
+        "constraints": [
+            {
+                "key": constraint.key,
+                "metric": constraint.metric,
+                "device": constraint.device,
+                "op": constraint.op,
+                "limit": constraint.limit,
+                "unit": constraint.unit,
+                "confidence": constraint.confidence,
+                "weight": constraint.weight,
+            }
+            for constraint in budget
+        ],
+    }
+
+
+def _trial(trial: TrialRecord) -> dict[str, Any]:
+    failure = trial.failure
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "arch": {name: _value(choice) for name, choice in trial.arch.items()},
+        "metrics": {name: _finite(value) for name, value in trial.metrics.items()},
+        "costs": {name: _cost(cost) for name, cost in trial.costs.items()},
+        "reward": _finite(trial.reward),
+        "feasible": trial.feasible,
+        "violations": {key: _finite(value) for key, value in trial.violations.items()},
+        "step": trial.step,
+        "started": trial.started.isoformat() if trial.started else None,
+        "elapsed": _finite(trial.elapsed),
+        "failure": failure
+        and {"kind": failure.kind, "reason": failure.reason, "log": list(failure.log)},
+    }
+
+
+def _cost(cost: Estimate) -> dict[str, float | None]:
+    return {"value": _finite(cost.value), "std": _finite(cost.std)}
+
+
+def _value(choice: Any) -> Any:
+    return _finite(choice) if isinstance(choice, float) else choice
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,108 @@
+"""The three ways to run the constructor of a ModelSpace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwnas.errors import SpaceError
+from hwnas.space._choice import Choice, checked_values
+from hwnas.space._decision import Decision
+from hwnas.space._expr import Arch, Expr, Value, conjunction
+from hwnas.space._run import Place, Run
+
+
+@dataclass(frozen=True)
+class Site:
+    """A call of `Choice` in the constructor: what it gave, and when it is reached."""
+
+    choice: Choice
+    condition: Expr | bool
+
+
+class TemplateRun(Run):
+    """Every candidate is created on the meta device; choices stay open and are recorded."""
+
+    symbolic = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sites: dict[Place, Site] = {}
+
+    def choose(self, values: Sequence[Value], label: str | None, when: Expr | bool) -> Choice:
+        """A formula; the call is recorded."""
+        choice = Choice.symbolic(values, label, when)
+        self.adopt(choice)
+        return choice
+
+    def adopt(self, choice: Choice) -> None:
+        """Record that `choice` is made at the present place."""
+        self.sites[self.place()] = Site(choice, conjunction(self.condition, choice.when))
+
+
+class KnownRun(Run):
+    """A run after the template's: each call finds its site."""
+
+    def __init__(self, sites: Mapping[Place, Site]) -> None:
+        super().__init__()
+        self.sites = sites
+
+    def adopt(self, choice: Choice) -> None:
+        """Pass over the place that the template gave to the choice."""
+        self.place()
+
+    def site(self, values: Sequence[Value], label: str | None) -> Site:
+        """The site of the present call.
+
+        Raises:
+            SpaceError: the constructor did not do what it did for the template.
+        """
+        site = self.sites.get(self.place())
+        known = site.choice if site is not None else None
+        if (
+            site is None
+            or known is None
+            or list(map(repr, known.values)) != list(map(repr, values))
+            or (label is not None and label != known.label)
+        ):
+            raise SpaceError(
+                f"the constructor makes other choices than at first (Choice {label or ''} of "
+                f"{list(values)}, expected {known.describe() if known else 'none'}): it must not "
+                "depend on chance, on global state or on a chosen value; use LayerChoice, Repeat "
+                "or when="
+            )
+        return site
+
+
+class SupernetRun(KnownRun):
+    """Every candidate is created with real weights; choices stay open and have their labels."""
+
+    symbolic = True
+
+    def __init__(self, sites: Mapping[Place, Site], decisions: tuple[Decision, ...]) -> None:
+        super().__init__(sites)
+        self.decisions = decisions
+
+    def choose(self, values: Sequence[Value], label: str | None, when: Expr | bool) -> Choice:
+        """The template's formula."""
+        return self.site(values, label).choice
+
+
+class BuildRun(KnownRun):
+    """Only what the arch has is created; a choice is its value."""
+
+    symbolic = False
+
+    def __init__(self, sites: Mapping[Place, Site], arch: Arch) -> None:
+        super().__init__(sites)
+        self.arch = arch
+
+    def choose(self, values: Sequence[Value], label: str | None, when: Expr | bool) -> Any:
+        """The chosen value; None where the choice's condition does not hold."""
+        checked_values(values, "Choice")
+        site = self.site(values, label)
+        taken = site.condition
+        if isinstance(taken, Expr):
+            taken = bool(taken.evaluate(self.arch))
+        return self.arch[site.choice.label] if taken else None

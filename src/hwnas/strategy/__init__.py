@@ -1,0 +1,41 @@
+"""Search strategies on Optuna: what proposes the next arch, and the study that remembers.
+
+A search is an Optuna study; a strategy runs inside an Optuna sampler, so both work with every
+Optuna tool. (The package is not called `search` because `hwnas.search` is the public function.)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hwnas.strategy._base import Strategy
+from hwnas.strategy._distributions import distribution, suggest
+
+if TYPE_CHECKING:
+    from hwnas.strategy._sampler import SpaceSampler as SpaceSampler
+    from hwnas.strategy._study import StudyStore as StudyStore
+
+__all__ = ["SpaceSampler", "Strategy", "StudyStore", "distribution", "make_strategy", "suggest"]
+
+
+def make_strategy(name: str) -> Strategy:
+    """A strategy by its name: `random`, `evolution`, `tpe`, `nsga2`, `gp` or an installed plug-in.
+
+    Raises:
+        UsageError: no strategy has that name.
+    """
+    from hwnas import _plugins
+
+    strategy: Strategy = _plugins.load("strategies", name)()
+    return strategy
+
+
+_LAZY = {"SpaceSampler": "hwnas.strategy._sampler", "StudyStore": "hwnas.strategy._study"}
+
+
+def __getattr__(name: str) -> Any:
+    # Optuna's import costs a fifth of a second; these two need it at once.
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,43 @@
+"""The contract of a search strategy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import optuna
+
+    from hwnas.space import Arch, SearchSpace
+
+
+class Strategy(ABC):
+    """Proposes the next arch from what a study knows.
+
+    A strategy keeps no state of its own: whatever it needs it reads from the study (finished
+    trials, their values and constraints), and all its chance comes from `rng`, which is seeded by
+    the search's seed and the trial's number. A search that was killed and resumed therefore
+    proposes what an unbroken one would have.
+
+    `propose` returns a canonical arch of `space`. It may repeat an arch that was proposed before;
+    `SpaceSampler` draws again. It is called from one thread. It must not write to the study, save
+    for system attributes of `trial` that a wrapped Optuna sampler sets.
+
+    Others add strategies as entry points of the group `hwnas.strategies`: a class whose
+    constructor needs no arguments.
+    """
+
+    multi_objective: ClassVar[bool] = False
+    """Whether the strategy can serve a study with several objectives."""
+
+    @abstractmethod
+    def propose(
+        self,
+        study: optuna.Study,
+        trial: optuna.trial.FrozenTrial,
+        space: SearchSpace,
+        rng: np.random.Generator,
+    ) -> Arch:
+        """The arch for `trial`, which is running and has no parameters yet."""

@@ -1,0 +1,54 @@
+"""Regularized evolution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas.strategy._base import Strategy
+
+if TYPE_CHECKING:
+    import optuna
+
+    from hwnas.space import Arch, SearchSpace
+
+
+class RegularizedEvolution(Strategy):
+    """Aging evolution (Real et al. 2019, "Regularized Evolution for Image Classifier Architecture
+    Search", algorithm 1), with one mutated decision per child.
+
+    The population is the `population_size` youngest finished trials. The parent is the best of
+    `sample_size` drawn from it: a trial that keeps its constraints beats one that does not, of two
+    that keep them the better value wins, of two that do not the smaller violation (Deb 2000).
+    Until the population is full, archs are random.
+    """
+
+    def __init__(self, population_size: int = 20, sample_size: int = 5) -> None:
+        self.population_size = population_size
+        self.sample_size = sample_size
+
+    def propose(
+        self,
+        study: optuna.Study,
+        trial: optuna.trial.FrozenTrial,
+        space: SearchSpace,
+        rng: np.random.Generator,
+    ) -> Arch:
+        """See `Strategy.propose`."""
+        from optuna.study import StudyDirection
+        from optuna.trial import TrialState
+
+        done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        population = done[-self.population_size :]
+        if len(population) < self.population_size:
+            return space.sample(rng)
+        sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
+
+        def fitness(candidate: optuna.trial.FrozenTrial) -> tuple[float, float]:
+            violation = sum(v for v in candidate.constraints.values() if v > 0)
+            return -violation, sign * (candidate.value or 0.0)
+
+        entrants = rng.choice(len(population), size=self.sample_size, replace=False)
+        parent = max((population[i] for i in entrants), key=fitness)
+        return space.mutate(space.canonical(parent.params), rng)

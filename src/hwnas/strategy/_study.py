@@ -1,0 +1,79 @@
+"""Opening the Optuna study of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Literal
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+
+from hwnas.errors import JobError
+from hwnas.strategy._journal import Journal
+
+Direction = Literal["max", "min"]
+_DIRECTIONS = {
+    "max": optuna.study.StudyDirection.MAXIMIZE,
+    "min": optuna.study.StudyDirection.MINIMIZE,
+}
+
+
+class StudyStore:
+    """A study and the storage it lives in: a journal file, or any Optuna storage URL.
+
+    Only one process may write. `transaction()` groups writes where the storage can.
+    """
+
+    def __init__(self, location: str, name: str) -> None:
+        self.location = location
+        self.name = name
+        self._journal: Journal | None = None
+        self._storage = self._open()
+
+    def _open(self) -> BaseStorage:
+        if "://" in self.location:
+            try:
+                return optuna.storages.get_storage(self.location)
+            except Exception as error:
+                reason = str(error).splitlines()[0]
+                raise JobError(
+                    f"cannot open the storage {_safe(self.location)}: {reason}"
+                ) from error
+        path = Path(self.location)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._journal = Journal(path)
+        return JournalStorage(self._journal)
+
+    def create(self, directions: Sequence[Direction]) -> optuna.Study:
+        """The study, made if the storage has none of this name."""
+        if self._journal is not None:
+            self._journal.repair()
+        return optuna.create_study(
+            storage=self._storage,
+            study_name=self.name,
+            directions=[_DIRECTIONS[d] for d in directions],
+            load_if_exists=True,
+        )
+
+    def load(self) -> optuna.Study:
+        """The study, to read.
+
+        Raises:
+            JobError: the storage has no study of this name.
+        """
+        try:
+            return optuna.load_study(storage=self._storage, study_name=self.name)
+        except KeyError as error:
+            raise JobError(f"{_safe(self.location)} holds no study '{self.name}'") from error
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Entries written inside reach the disk together, with one fsync."""
+        return self._journal.transaction() if self._journal else nullcontext()
+
+
+def _safe(location: str) -> str:
+    """A storage URL without its password."""
+    scheme, separator, rest = location.partition("://")
+    return f"{scheme}{separator}...@{rest.rpartition('@')[2]}" if "@" in rest else location

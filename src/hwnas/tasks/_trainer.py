@@ -1,0 +1,112 @@
+"""The trainer contract, and the checks of what goes into a trainer and what comes out.
+
+A trainer is any function
+
+    train(model, data, report, *, seed, **options) -> dict[str, float]
+
+- `model` is a fresh `torch.nn.Module`; the trainer changes it in place and leaves it in eval
+  mode, on the device it came on, with the weights that belong to the returned metrics.
+- `data` is a `Data`: train and validation splits. There is no test split to look at.
+- `report(step, metrics)` streams intermediate metrics (for example after each epoch, steps count
+  up from 1) and answers whether to stop: on True, return the metrics reached so far.
+- `seed` decides every random draw of the trainer: the same seed, model and options give the same
+  metrics, on one machine with one thread.
+- `options` are keyword parameters of the trainer's own, with annotations or defaults, so that
+  text from a command line can be converted (`trainer_options`).
+- The returned metrics are finite numbers by name. They name the objective of the search;
+  `accuracy` is the validation accuracy, 0 to 1. Other metrics may be constrained or optimised.
+- A trainer that fails raises; the trial is recorded as failed with the message.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from hwnas.errors import TrialError, UsageError
+from hwnas.tasks._options import convert, signature
+
+
+class Reporter(Protocol):
+    """Takes intermediate metrics and answers whether the trainer is to stop."""
+
+    def __call__(self, step: int, metrics: Mapping[str, float], /) -> bool:
+        """Report `metrics` reached after `step`; True asks the trainer to return now."""
+
+
+Trainer = Callable[..., Mapping[str, float]]
+"""`train(model, data, report, *, seed, **options)`; the contract is in this module's docstring."""
+
+
+def check_metrics(metrics: object, objective: str | None = None) -> dict[str, float]:
+    """The metrics of a trainer as plain floats, each of them a finite number.
+
+    NumPy numbers and tensors of one element count as numbers; booleans and text do not.
+
+    Args:
+        metrics: What a trainer returned or reported.
+        objective: A metric that must be among them.
+
+    Raises:
+        TrialError: no dict, an empty one, or a metric that is no finite number.
+    """
+    if not isinstance(metrics, Mapping):
+        raise TrialError(
+            f"the trainer returned {_show(metrics)}; it must return a dict of metrics,"
+            " such as {'accuracy': 0.97}"
+        )
+    if not metrics:
+        raise TrialError("the trainer returned no metrics, an empty dict")
+    checked = {_name(name): _number(name, value) for name, value in metrics.items()}
+    if objective is not None and objective not in checked:
+        raise TrialError(f"the trainer returned no '{objective}', only: {', '.join(checked)}")
+    return checked
+
+
+def trainer_options(trainer: Trainer, given: Mapping[str, str]) -> dict[str, Any]:
+    """Keyword arguments for `trainer` from text, converted by its annotations, else its defaults.
+
+    Raises:
+        UsageError: an unknown option, text that does not read as the option's type, an option
+            that is missing, or a function that does not keep the trainer contract.
+    """
+    name = f"trainer '{getattr(trainer, '__name__', type(trainer).__name__)}'"
+    if "seed" in given:
+        raise UsageError(f"option 'seed' of {name} is set by the search; leave it out")
+    options = convert(trainer, given, reserved=3, hidden=("seed",), of=name)
+    try:
+        signature(trainer).bind(None, None, None, seed=0, **options)
+    except TypeError as error:
+        raise UsageError(
+            f"{name} does not fit train(model, data, report, *, seed, ...): {error}"
+        ) from None
+    return options
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str) or not name:
+        raise TrialError(f"a metric is named {_show(name)}; names are text")
+    return name
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TrialError(f"metric '{name}' is {_show(value)}, not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise TrialError(f"metric '{name}' is {number}, not a finite number")
+    return number
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(value).__name__})"

@@ -1,0 +1,53 @@
+"""Fixtures for tests that use hwnas as a user does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HWNAS = str(Path(sys.executable).parent / "hwnas")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder that holds the module `nets` with spaces and trainers."""
+    shutil.copy(ROOT / "tests" / "jobs" / "nets.py", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def hwnas(folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the `hwnas` command in `folder`; by default it must end with exit code 0."""
+
+    def run(*arguments: str, check: bool = True, **options: object) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [HWNAS, *arguments],
+            cwd=folder,
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+            **options,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def data_path(name: str) -> Path:
+    """A file of the measured data, or a skip that names it."""
+    base = Path(os.environ.get("HWNAS_TEST_DATA", ROOT.parent / "shared" / "data"))
+    path = base / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there (set HWNAS_TEST_DATA)")
+    return path

@@ -1,0 +1,118 @@
+"""The timing loop on a simulated host: what it reports does not depend on the host's mood."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from torch import Tensor
+
+from hwnas import _plugins
+from hwnas.device import Measurement, Runnable, Timing
+from hwnas.device._engine import Usage, time_models
+from hwnas.device._summary import summarise
+from hwnas.errors import DeviceError
+
+CANARY = 2e-4
+QUIET = Usage(wall=1.0, cpu=1.0, involuntary_switches=1, minor_faults=0, major_faults=0)
+
+
+class Host:
+    """A clock that runs fast and slow by half, in a random walk, with noise on top."""
+
+    def __init__(self, noise: float = 0.01, factor: float = 1.0) -> None:
+        self.random = random.Random(1)
+        self.noise, self.factor, self.walk = noise, factor, 0.0
+
+    def seconds(self, truth: float) -> float:
+        self.walk = max(-0.4, min(0.4, self.walk + self.random.uniform(-0.01, 0.01)))
+        jitter = 1 + abs(self.random.gauss(0, self.noise))
+        return truth * self.factor * (1 + self.walk) * jitter
+
+
+class Simulated(Runnable):
+    def __init__(self, host: Host, truth: float) -> None:
+        self.host, self.truth, self.blocks = host, truth, 0
+
+    def run(self) -> None: ...
+
+    def outputs(self) -> list[Tensor]:
+        return []
+
+    def block(self, calls: int) -> float:
+        self.blocks += 1
+        return calls * self.host.seconds(self.truth)
+
+
+def measure(
+    host: Host, *truths: float, timing: Timing | None = None, usage: Usage = QUIET
+) -> list[Measurement]:
+    timing = timing or Timing(width=0.01)
+    models = [Simulated(host, truth) for truth in truths]
+    series, canary, _ = time_models(models, Simulated(host, CANARY), timing)
+    return summarise(
+        series,
+        canary,
+        usage,
+        device="simulated",
+        runtime=_plugins.load("runtimes", "torch")(),
+        batch_size=1,
+        clock="wall",
+        confidence=0.95,
+        reference=1e3 * CANARY,
+    )
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_the_canary_takes_the_drift_out(factor: float) -> None:
+    truths = (1e-5, 3e-4, 2e-3, 5e-2)
+    for truth, one in zip(truths, measure(Host(factor=factor), *truths), strict=True):
+        assert one.converged
+        assert one.median == pytest.approx(1e3 * truth, rel=0.02)
+        assert (one.high - one.low) / 2 <= 0.01 * one.median
+
+
+def test_drift_from_the_reference_is_flagged() -> None:
+    assert any(text.startswith("drift") for text in measure(Host(factor=3), 1e-3)[0].warnings)
+
+
+@pytest.mark.parametrize(
+    ("usage", "contended"),
+    [
+        (QUIET, False),
+        (Usage(1.0, 0.6, 1, 0, 0), True),
+        (Usage(1.0, 1.0, 500, 0, 0), True),
+    ],
+)
+def test_contention_is_flagged(usage: Usage, contended: bool) -> None:
+    (one,) = measure(Host(), 1e-3, usage=usage)
+    assert one.contended == contended
+
+
+def test_the_most_rounds_are_kept() -> None:
+    (one,) = measure(Host(noise=1.0), 1e-3, timing=Timing(width=1e-6, rounds=(8, 20)))
+    assert not one.converged
+    assert one.n == 20
+
+
+def test_models_that_are_known_leave_the_loop() -> None:
+    host = Host(noise=0.0)
+    steady, wild = Simulated(host, 1e-3), Simulated(Host(noise=1.0), 1e-3)
+    series, _, _ = time_models([steady, wild], Simulated(host, CANARY), Timing(rounds=(8, 200)))
+    assert len(series[0].raw) < len(series[1].raw)
+
+
+def test_short_models_run_in_blocks_of_a_millisecond() -> None:
+    series, _, _ = time_models(
+        [Simulated(Host(), 1e-6), Simulated(Host(), 1.0)], Simulated(Host(), CANARY), Timing()
+    )
+    assert series[0].calls >= 500
+    assert series[1].calls == 1
+
+
+@pytest.mark.parametrize(
+    "bad", [{"width": 0.0}, {"confidence": 1.0}, {"rounds": (0, 5)}, {"rounds": (9, 5)}]
+)
+def test_impossible_timings_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(DeviceError, match="timing"):
+        Timing(**bad)  # type: ignore[arg-type]

@@ -1,0 +1,125 @@
+"""A user's module: spaces and trainers, good and bad, for searches run from the command line."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from torch import nn
+
+from hwnas import Choice, FunctionSpace
+
+
+def _mlp(arch: dict[str, object]) -> nn.Module:
+    width = int(str(arch["width"]))
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+small = FunctionSpace({"width": [4, 8, 12, 16, 20, 24, 28, 32], "bias": [True, False]}, _mlp)
+depth = Choice([1, 2, 3], label="depth")
+conditional = FunctionSpace(
+    [depth, Choice([4, 8], label="width"), Choice(["a", "b"], label="extra", when=depth >= 2)], _mlp
+)
+many = FunctionSpace({f"d{i:02}": [0, 1, 2, 3] for i in range(67)}, lambda arch: nn.Linear(4, 4))
+
+
+def fake_accuracy(model: nn.Module) -> float:
+    """Grows with the number of parameters, and is the same for the same network."""
+    size = sum(p.numel() for p in model.parameters())
+    return size / (size + 1000)
+
+
+def quick(model, data, report, *, seed, steps: int = 2, pause: float = 0.0):
+    """Reports a few steps; leaves a line in `trained.txt` for each time that it trains."""
+    with open("trained.txt", "a") as file:
+        file.write(f"{fake_accuracy(model):.6f}\n")
+    for step in range(1, steps + 1):
+        time.sleep(pause)
+        if report(step, {"accuracy": fake_accuracy(model) * step / steps}):
+            break
+    return {"accuracy": fake_accuracy(model), "loss": 0.5}
+
+
+quick.metrics = ("loss", "f1")
+
+
+def idle(model, data, report, *, seed):
+    """Does nothing."""
+    return {"accuracy": 0.5}
+
+
+def stoppable(model, data, report, *, seed):
+    """Goes on until it is told to stop."""
+    step = 0
+    while not report(step := step + 1, {"accuracy": 0.1}):
+        time.sleep(0.01)
+    return {"accuracy": 0.1}
+
+
+def raises(model, data, report, *, seed):
+    """Raises."""
+    print("about to divide")
+    return {"accuracy": 1 / 0}
+
+
+def hangs(model, data, report, *, seed):
+    """Never ends, and neither does the process it started."""
+    print(f"child {os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '600')}", flush=True)
+    time.sleep(600)
+
+
+def nan(model, data, report, *, seed):
+    """Returns NaN."""
+    return {"accuracy": float("nan")}
+
+
+def text(model, data, report, *, seed):
+    """Returns a string."""
+    return "0.97"
+
+
+def nameless(model, data, report, *, seed):
+    """Leaves out the accuracy."""
+    return {"loss": 0.1}
+
+
+def negative(model, data, report, *, seed):
+    """An accuracy that a ratio reward cannot take."""
+    return {"accuracy": -0.5}
+
+
+def exits(model, data, report, *, seed):
+    """Calls sys.exit."""
+    sys.exit(1)
+
+
+def leaves(model, data, report, *, seed):
+    """Ends the process without a word."""
+    os._exit(1)
+
+
+def killed(model, data, report, *, seed):
+    """Is killed as the kernel kills when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crashes(model, data, report, *, seed):
+    """Reads address zero."""
+    ctypes.string_at(0)
+
+
+def fails_once(model, data, report, *, seed):
+    """Kills its process the first time it is called in this folder, later it works."""
+    if not Path("failed-once").exists():
+        Path("failed-once").touch()
+        os._exit(3)
+    return {"accuracy": 0.5}
+
+
+def accuracy_only(accuracy: float, costs: dict[str, float], budget: object) -> float:
+    """A user's reward."""
+    return accuracy * 2

@@ -1,0 +1,76 @@
+"""The layers of docs/architecture.md: an import may only point down."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import hwnas
+
+ROOT = Path(hwnas.__file__).parent
+LAYERS = [
+    "cli",
+    "_search",
+    "server",
+    "report",
+    "vertex",
+    "jobs",
+    "oneshot",
+    "strategy",
+    "tasks",
+    "budget",
+    "predict",
+    "cost",
+    "device",
+    "zoo",
+    "space",
+]
+GROUND = {"errors", "_files", "_refs", "_plugins", "_estimate", "_process"}
+UNAWARE = {"device": {"space", "zoo"}, "zoo": set(), "predict": {"device"}}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The first-level packages of hwnas that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: write absolute imports"
+            names = [node.module]
+            if node.module == "hwnas":
+                names = [f"hwnas.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("hwnas.")}
+    return found
+
+
+def test_imports_point_down() -> None:
+    """Every module of every layer, imports inside functions included."""
+    wrong = []
+    for path in sorted(ROOT.rglob("*.py")):
+        home = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        if home in ("__init__", "__main__"):
+            continue
+        for target in imports_of(path) - {home, "__version__"}:
+            if home in GROUND:
+                allowed = target in GROUND
+            else:
+                above = target in LAYERS and LAYERS.index(target) < LAYERS.index(home)
+                allowed = not above and target not in UNAWARE.get(home, set())
+                allowed = allowed and (target in LAYERS or target in GROUND)
+            if not allowed:
+                wrong.append(f"{path.relative_to(ROOT)} imports hwnas.{target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_package_has_a_layer() -> None:
+    """A new package must be placed in the picture."""
+    packages = {p.parent.name for p in ROOT.glob("*/__init__.py")}
+    assert packages <= set(LAYERS), packages - set(LAYERS)
+
+
+def test_no_file_is_long() -> None:
+    """Small modules: none over 600 lines."""
+    long = {p.name: n for p in ROOT.rglob("*.py") if (n := len(p.read_text().splitlines())) > 600}
+    assert not long, long
