@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 import hwnas
+from hwnas.cli._console import out
 from hwnas.cli._progress import Progress
 from hwnas.cli._result import print_result
 from hwnas.zoo import load_space
@@ -27,7 +28,7 @@ def middle_latency() -> float:
     """The geometric mean of the latencies (ms) of the smallest and the largest network."""
     space = load_space("digits_cnn", SHAPE, 10)
     smallest = {"width": 8, "depth": 1, "kernel1": 3}
-    largest = {"width": 64, "depth": 3, "kernel1": 5, "kernel2": 5, "kernel3": 5}
+    largest = {"width": 32, "depth": 3, "kernel1": 5, "kernel2": 5, "kernel3": 5}
     models = [space.build(arch).eval() for arch in (smallest, largest)]
     with hwnas.LocalDevice() as device:
         low, high = device.measure(models, torch.zeros(1, *SHAPE))
@@ -54,9 +55,7 @@ def main() -> int:
             observer=progress,
         )
     print(f"search: {time.monotonic() - began:.1f} s")
-    from rich.console import Console
-
-    print_result(result, Console())
+    print_result(result, out)
     if not result.feasible:
         return 3
     result.report(JOB / "report.html")

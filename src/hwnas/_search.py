@@ -108,6 +108,7 @@ def search(
     reward: str | Callable[..., float] = "hard",
     objective: str = "reward",
     metric: str = "accuracy",
+    count_bias: bool = False,
     options: Mapping[str, Any] | None = None,
     devices: Sequence[str | DeviceSpec] = ("local",),
     input_shape: Sequence[int] | None = None,
@@ -135,6 +136,7 @@ def search(
         reward: `hard`, `soft`, or a function (accuracy, costs, budget) -> number.
         objective: `reward`, or several such as `max accuracy, min latency`.
         metric: the trainer's metric that counts as accuracy.
+        count_bias: count biases into `flops`; by default they are 2 x MACs.
         options: keyword arguments for the trainer.
         devices: what latencies are measured on: `NAME` or `NAME=RUNTIME?threads=2`; the first is
             meant where a budget names none.
@@ -190,6 +192,7 @@ def search(
                 reward=judge.spec,
                 metric=metric,
                 metrics=declared,
+                count_bias=count_bias,
                 objectives=Objective.parse(objective),
                 strategy=strategy,
                 devices=listed,

@@ -107,9 +107,7 @@ class BenchCell(nn.Module):
             "pool": lambda: nn.AvgPool2d(3, 1, 1),
         }
         self.stem = nn.Conv2d(3, channels, 1)
-        self.ops = nn.ModuleList(
-            LayerChoice(candidates, label=f"{j}<-{i}") for i, j in self.edges
-        )
+        self.ops = nn.ModuleList(LayerChoice(candidates, label=f"{j}<-{i}") for i, j in self.edges)
         self.head = nn.Linear(channels, 5)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 out = Console()
+if not out.is_terminal:
+    out = Console(width=160)  # a log or a pipe has no width of its own; 80 would fold tables
 err = Console(stderr=True)
 
 OK, NOTHING_FEASIBLE, INTERRUPTED = 0, 3, 130

@@ -26,6 +26,8 @@ def print_result(result: Result, console: Console) -> None:
             ("nothing keeps the budget; ", "bold red"), f"nearest: trial {best.number}"
         )
     console.print(title.append(f", {view.metric} {accuracy:.4f}, reward {best.reward:.4f}"))
+    arch = ", ".join(f"{label}={choice}" for label, choice in best.arch.items())
+    console.print(Text(f"  {arch}"), soft_wrap=True)
     for key, violation in best.violations.items():
         verdict = (
             f"{-violation:.1%} below its limit" if violation <= 0 else f"over by {violation:.1%}"

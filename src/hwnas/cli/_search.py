@@ -60,6 +60,9 @@ def search(
             "onnxruntime, torch); may be repeated, the first is the default."
         ),
     ] = None,
+    count_bias: Annotated[
+        bool, typer.Option("--count-bias", help="flops = 2 x MACs + biases, not 2 x MACs.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides archs, splits and training.")] = 0,
     max_failed: Annotated[
         int | None,
@@ -120,6 +123,7 @@ def search(
                     reward=reward,
                     objective=objective,
                     metric=metric,
+                    count_bias=count_bias,
                     options=_trainer_options(train, set_ or []),
                     devices=device or ["local"],
                     max_failed=max_failed,

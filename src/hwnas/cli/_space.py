@@ -21,13 +21,16 @@ def space(
         str | None,
         typer.Option(help="The shape of one input, such as 3,32,32, where there is no task."),
     ] = None,
+    count_bias: Annotated[
+        bool, typer.Option("--count-bias", help="flops = 2 x MACs + biases, not 2 x MACs.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a space's size, decisions, a sample and the range of its costs."""
     from hwnas.cli._space_facts import space_facts
 
-    facts = space_facts(space, task, input_shape, seed)
+    facts = space_facts(space, task, input_shape, seed, count_bias)
     if json:
         print_json(facts)
         return
@@ -43,6 +46,7 @@ def space(
     if facts["costs"]:
         out.print(Text(f"costs over {facts['costs_over']}:"))
         for name, (low, high) in facts["costs"].items():
-            out.print(Text(f"  {name}: {low:,} to {high:,}"))
+            meaning = f" ({facts['flops']})" if name == "flops" else ""
+            out.print(Text(f"  {name}: {low:,} to {high:,}{meaning}"))
     else:
         out.print(Text("costs: give --task or --input-shape"))

@@ -12,10 +12,14 @@ _FEW = 300
 
 
 def space_facts(
-    reference: str, task_spec: str | None, shape_text: str | None, seed: int
+    reference: str,
+    task_spec: str | None,
+    shape_text: str | None,
+    seed: int,
+    count_bias: bool,
 ) -> dict[str, Any]:
     """Size, decisions, a sample and the costs' ranges, as JSON values."""
-    from hwnas.cost import static_costs
+    from hwnas.cost import flops_meaning, static_costs
     from hwnas.tasks import task_from_spec
     from hwnas.zoo import load_space
 
@@ -32,19 +36,26 @@ def space_facts(
         over = f"{_FEW} random archs (each decision uniform)"
     costs: dict[str, tuple[float, float]] = {}
     if shape is not None:
-        rows = [static_costs(space.build(arch), (1, *shape)) for arch in archs]
+        rows = [
+            static_costs(space.build(arch), (1, *shape), count_bias=count_bias) for arch in archs
+        ]
         costs = {name: (min(r[name] for r in rows), max(r[name] for r in rows)) for name in rows[0]}
     return {
         "space": reference,
         "size": size,
         "fingerprint": space.fingerprint,
         "decisions": [
-            {"label": d.label, "choices": list(d.choices), "condition": str(d.condition or "")}
+            {
+                "label": d.label,
+                "choices": list(d.choices),
+                "condition": None if d.condition is True else str(d.condition),
+            }
             for d in space.decisions
         ],
         "sample": sample,
         "costs": costs,
         "costs_over": over,
+        "flops": flops_meaning(count_bias),
     }
 
 

@@ -6,6 +6,6 @@ Importing this package does not import PyTorch.
 from __future__ import annotations
 
 from hwnas.cost._metrics import METRICS, Metric
-from hwnas.cost._static import STATIC_METRICS, static_costs
+from hwnas.cost._static import STATIC_METRICS, flops_meaning, static_costs
 
-__all__ = ["METRICS", "STATIC_METRICS", "Metric", "static_costs"]
+__all__ = ["METRICS", "STATIC_METRICS", "Metric", "flops_meaning", "static_costs"]

@@ -14,6 +14,11 @@ STATIC_METRICS = ("macs", "flops", "params", "weight_bytes")
 """The metrics that `static_costs` computes."""
 
 
+def flops_meaning(count_bias: bool) -> str:
+    """What `flops` counts, for every place that shows it."""
+    return "2 x MACs + biases" if count_bias else "2 x MACs"
+
+
 def static_costs(
     model: nn.Module,
     inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int] = (),

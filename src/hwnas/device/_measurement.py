@@ -53,7 +53,7 @@ class Environment:
     threads: int
     batch_size: int
     precision: str
-    clock: str  # "wall" or "cuda events"
+    clock: str  # "wall", "cpu" (time of the one thread) or "cuda events"
     load: float | None = None  # 1-minute load average when the measurement ended
     nice: int | None = None
     affinity: tuple[int, ...] | None = None  # CPUs that the worker may use

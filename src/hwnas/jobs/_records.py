@@ -76,6 +76,7 @@ class JobView:
     task: str | None
     trials_asked: int
     trials: tuple[TrialRecord, ...]
+    count_bias: bool = False
     winner: int | None = None
     nearest: int | None = None
 

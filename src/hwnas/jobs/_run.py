@@ -103,7 +103,7 @@ def _train_all(
         raise JobError(f"strategy '{spec.strategy}' optimises one objective; try tpe or nsga2")
     batches = sorted({d.batch_size for d in keys.values() if d.runtime != "torch"})
     exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
-    payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape)
+    payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.count_bias)
     events: queue.Queue[Message] = queue.Queue()
     with ExitStack() as stack:
         pool = WorkerPool(

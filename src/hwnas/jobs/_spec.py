@@ -107,6 +107,8 @@ class JobSpec(_Strict):
     metrics: tuple[str, ...] = ()
     """Further metrics that the trainer declares, for the budget."""
     objectives: tuple[Objective, ...]
+    count_bias: bool = False
+    """Whether `flops` counts biases too, as the Vertex AI NAS tutorial does."""
     strategy: str = "evolution"
     devices: tuple[DeviceSpec, ...] = (DeviceSpec(),)
     storage: str | None = None

@@ -62,7 +62,7 @@ class _Trainer:
         # Our own parent wrote these bytes a moment ago: functions of a script or notebook, which
         # no import can reach, arrive this way.
         payload = cloudpickle.loads(base64.b64decode(setup["payload"]))
-        self._space, self._train, self._options, self._task, self._shape = payload
+        self._space, self._train, self._options, self._task, self._shape, self._bias = payload
         self._seed: int = setup["seed"]
         self._metric: str = setup["metric"]
         self._exports: dict[str, list[int]] = setup["exports"]
@@ -120,7 +120,7 @@ class _Trainer:
 
         if self._shape is None:
             return static_costs(model, (), metrics=("params", "weight_bytes"))
-        return static_costs(model, (1, *self._shape))
+        return static_costs(model, (1, *self._shape), count_bias=self._bias)
 
 
 class _Report:

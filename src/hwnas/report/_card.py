@@ -11,6 +11,7 @@ from typing import Any
 from hwnas import _files
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget, Constraint, format_number, unit_for
+from hwnas.cost import flops_meaning
 from hwnas.report._text import estimate_text, interval_text, one_line, percent
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#~&!])")
@@ -33,6 +34,8 @@ def write_card(
     seed: int,
     task: str | None = None,
     input_shape: Sequence[int] | None = None,
+    pixels: tuple[Sequence[float], Sequence[float]] | None = None,
+    count_bias: bool = False,
 ) -> None:
     """Write the card of an exported network as Markdown.
 
@@ -50,6 +53,8 @@ def write_card(
         seed: The job's seed.
         task: The task's name, None for a trainer of one's own.
         input_shape: (C, H, W) of one input, None where no ONNX model was exported.
+        pixels: The mean and the standard deviation of each channel that inputs are normalised by.
+        count_bias: What `flops` counts, see `hwnas.cost.flops_meaning`.
 
     Raises:
         BudgetError: a cost that the budget limits is missing or no number.
@@ -71,12 +76,14 @@ def write_card(
         sections += [
             "## Costs",
             _table(("cost", "value", "95 % interval"), _cost_rows(costs, budget)),
+            f"flops = {flops_meaning(count_bias)}" if "flops" in costs else "",
         ]
     sections += [
         "## Arch",
         _table(("decision", "choice"), [(name, one_line(choice)) for name, choice in arch.items()]),
         "## How to load it",
         _loading(input_shape),
+        _normalising(pixels),
         "## Where it comes from",
         _table(
             ("", ""),
@@ -178,6 +185,16 @@ session = onnxruntime.InferenceSession("model.onnx")
 images = np.zeros({json.dumps([1, *input_shape])}, dtype=np.float32)
 (logits,) = session.run(None, {{session.get_inputs()[0].name: images}})
 ```"""
+
+
+def _normalising(pixels: tuple[Sequence[float], Sequence[float]] | None) -> str:
+    if pixels is None:
+        return ""
+    means, stds = (", ".join(f"{value:.6g}" for value in values) for values in pixels)
+    return (
+        f"Inputs are `(pixels - mean) / std`, by channel: mean {means}; std {stds}, in the units "
+        "of the stored pixels."
+    )
 
 
 def _number(values: Mapping[str, float], name: str) -> str:

@@ -65,7 +65,11 @@ def _fill(
     model = space.build(dict(trial.arch))
     load_model(model, str(weights))
     model.eval()
-    test = evaluate(model, task.test(spec.seed)) if task is not None else {}
+    test, pixels = {}, None
+    if task is not None:
+        test = evaluate(model, task.test(spec.seed))
+        data = task.load(spec.seed)
+        pixels = (data.mean, data.std)
     shutil.copyfile(weights, folder / "model.safetensors")
     if spec.input_shape is not None:
         export_onnx(model, (torch.zeros(1, *spec.input_shape),), folder / "model.onnx")
@@ -88,6 +92,7 @@ def _fill(
         "feasible": trial.feasible,
         "violations": dict(trial.violations),
         "devices": [d.model_dump() for d in spec.devices],
+        "pixels": pixels,
         "references": json.loads(_text(view.folder / "devices.json") or "{}"),
         "versions": dict(spec.versions),
         "seed": spec.seed,
@@ -109,6 +114,8 @@ def _fill(
         seed=view.seed,
         task=view.task,
         input_shape=spec.input_shape,
+        pixels=pixels,
+        count_bias=spec.count_bias,
     )
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from hwnas._estimate import Estimate
+from hwnas.cost import flops_meaning
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget
@@ -27,6 +28,7 @@ def to_json(view: JobView) -> dict[str, Any]:
         "task": view.task,
         "space": {"name": view.space, "fingerprint": view.fingerprint, "size": view.size},
         "strategy": view.strategy,
+        "flops": flops_meaning(view.count_bias),
         "seed": view.seed,
         "metric": view.metric,
         "objectives": [{"name": name, "direction": goal} for name, goal in view.objectives],

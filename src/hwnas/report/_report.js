@@ -76,7 +76,7 @@ function header() {
     ["trials", `${counts.complete} of ${data.trials_asked} complete`,
       `${counts.feasible} feasible, ${counts.failed} failed${counts.running ? `, ${counts.running} running` : ""}`],
     ["objective", data.objectives.map((goal) => `${goal.direction} ${goal.name}`).join(", ") || "none", `metric ${data.metric}`],
-    ["task", data.task ?? "own trainer", ""],
+    ["task", data.task ?? "own trainer", `flops = ${data.flops}`],
     ["created", data.created_text, ""],
   ];
   return html("header", {}, [

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwnas.budget import format_number
+from hwnas.cost import flops_meaning
 from hwnas.report._columns import Column, columns, reward_decimals
 from hwnas.report._text import clean, duration, fixed, one_line, percent
 
@@ -22,8 +23,13 @@ MAX_DECISIONS = 10
 _LOG_LINES = 3
 
 
-def trials_table(view: JobView, *, limit: int | None = None) -> RenderableType:
+def trials_table(
+    view: JobView, *, limit: int | None = None, everything: bool = False
+) -> RenderableType:
     """The trials of a job, best reward first, then running ones; failed ones with reasons below.
+
+    Shown are the accuracy, the budgeted and optimised numbers and the decisions, if these are not
+    too many; `everything` shows all that a trial has.
 
     Each budgeted cost is green where the trial keeps its limit and red, with the excess, where
     not; the winner has a star. At most `limit` trials are listed (default: all of them).
@@ -32,16 +38,19 @@ def trials_table(view: JobView, *, limit: int | None = None) -> RenderableType:
     ranked = [*view.complete, *(trial for trial in view.trials if trial.state == "running")]
     shown = ranked if limit is None else ranked[:limit]
     parts: list[RenderableType] = []
-    shown_columns = [c for c in columns(view) if c.kind != "decision" or _fits(c, view)]
+    known = columns(view)
+    shown_columns = [c for c in known if everything or _matters(c, view)]
     if shown:
         parts.append(_table(view, shown, shown_columns))
     else:
         parts.append(Text("no trial has ended yet" if not view.failed else "no trial succeeded"))
     if len(shown) < len(ranked):
         parts.append(Text(f"{len(ranked) - len(shown)} more trials are not shown", style="dim"))
-    hidden = len(columns(view)) - len(shown_columns)
+    if any(c.name == "flops" for c in shown_columns):
+        parts.append(Text(f"flops = {flops_meaning(view.count_bias)}", style="dim"))
+    hidden = [c for c in known if c not in shown_columns and c.kind == "decision"]
     if hidden:
-        parts.append(Text(f"{hidden} decisions of each arch are not shown", style="dim"))
+        parts.append(Text(f"{len(hidden)} decisions of each arch are not shown", style="dim"))
     if view.failed:
         parts += [Text(), Text(f"{len(view.failed)} failed", style="bold red")]
         parts += [line for trial in view.failed for line in _failure(trial)]
@@ -102,16 +111,19 @@ def _flat(name: str, value: Any) -> str:
     return format_number(value, 4) if isinstance(value, float) else one_line(value)
 
 
-def _fits(column: Column, view: JobView) -> bool:
-    return len({name for trial in view.trials for name in trial.arch}) <= MAX_DECISIONS
+def _matters(column: Column, view: JobView) -> bool:
+    if column.kind == "decision":
+        return len({name for trial in view.trials for name in trial.arch}) <= MAX_DECISIONS
+    names = {view.metric, *(c.key for c in view.budget), *(name for name, _ in view.objectives)}
+    return column.name in names
 
 
 def _table(view: JobView, trials: list[TrialRecord], shown: list[Column]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    table.add_column("trial", justify="right")
+    table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("", width=1)
     for name in ("reward", "step", "elapsed"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for column in shown:
         table.add_column(
             _heading(column.name, column.unit), justify="right", no_wrap=column.kind != "decision"

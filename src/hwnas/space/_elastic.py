@@ -143,11 +143,12 @@ class Elastic(Symbolic):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Parameters go to the full layer, so that tied weights stay tied."""
-        full = self.__dict__.get("_modules", {}).get("full")
-        if full is not None and isinstance(value, nn.Parameter):
+        if not isinstance(value, nn.Parameter):
+            super().__setattr__(name, value)
+        elif (full := self._modules.get("full")) is not None:
             setattr(full, name, value)
         else:
-            super().__setattr__(name, value)
+            self._parameters[name] = value
 
 
 def cut(tensor: Tensor, shape: torch.Size, blocks: Mapping[int, int], *, centred: bool) -> Tensor:

@@ -11,7 +11,7 @@ from hwnas.errors import SpaceError
 from hwnas.space._decision import Decision
 from hwnas.space._expr import Arch, Value
 
-_STATES = 1 << 22
+_STATES = 1 << 17
 
 
 def ordered(decisions: Iterable[Decision]) -> tuple[Decision, ...]:

@@ -124,6 +124,8 @@ def _subsets(
     for name in names:
         if not isinstance(name, int) and (not isinstance(name, str) or not name or "," in name):
             raise SpaceError(f"InputChoice: {name!r} is no name (a text without commas)")
+    if len(set(names)) < total:
+        raise SpaceError(f"InputChoice: a name stands twice among {', '.join(map(str, names))}")
     if n_chosen is not None and not 1 <= n_chosen <= total:
         raise SpaceError(f"InputChoice: cannot choose {n_chosen} of {total}")
     if reduction not in ("sum", "mean", "concat", "none"):

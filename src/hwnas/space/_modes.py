@@ -66,11 +66,11 @@ class KnownRun(Run):
             or list(map(repr, known.values)) != list(map(repr, values))
             or (label is not None and label != known.label)
         ):
+            first = "nothing" if known is None else known.describe()
             raise SpaceError(
-                f"the constructor makes other choices than at first (Choice {label or ''} of "
-                f"{list(values)}, expected {known.describe() if known else 'none'}): it must not "
-                "depend on chance, on global state or on a chosen value; use LayerChoice, Repeat "
-                "or when="
+                f"the constructor now makes Choice {label or ''} of {list(values)}, at first it "
+                f"made {first}: it must not depend on chance, on global state or on a chosen "
+                "value; use LayerChoice, Repeat or when="
             )
         return site
 

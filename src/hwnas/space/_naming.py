@@ -9,7 +9,7 @@ from torch import nn
 
 from hwnas.errors import SpaceError
 from hwnas.space._choice import Choice
-from hwnas.space._elastic import shape_of
+from hwnas.space._elastic import foreign, shape_of
 from hwnas.space._expr import Expr, exprs
 from hwnas.space._modes import Site
 from hwnas.space._repeat import Blocks
@@ -33,18 +33,20 @@ def name_choices(model: nn.Module, sites: Iterable[Site]) -> None:
 
     Raises:
         SpaceError: a choice is held nowhere or at several places, its path rests on a position
-            in a Sequential or ModuleList, or the path is another choice's label.
+            in a Sequential or ModuleList, or the path is another choice's label; or the model
+            holds a choice that is not in `sites`.
     """
-    nameless = [site.choice for site in sites if not site.choice.is_labelled]
-    if not nameless:
-        return
+    choices = [site.choice for site in sites]
+    known = set(map(id, choices))
     holders: dict[int, set[_Use]] = {}
     arguments: dict[int, set[_Use]] = {}
     for use, expr, own in _uses(model, "", None, ()):
         for leaf in expr.leaves():
+            if id(leaf) not in known:
+                raise foreign(leaf, use.path)
             (holders if own and leaf is expr else arguments).setdefault(id(leaf), set()).add(use)
-    taken = {site.choice.label for site in sites if site.choice.is_labelled}
-    for choice in nameless:
+    taken = {choice.label for choice in choices if choice.is_labelled}
+    for choice in (choice for choice in choices if not choice.is_labelled):
         places = holders.get(id(choice)) or arguments.get(id(choice), set())
         path = _only(choice, places)
         if path in taken:
@@ -77,7 +79,9 @@ def _uses(
     """The formulas that `module` and its parts hold; the flag tells those that are its own."""
     if any(module is other for other in above):
         return
-    parts = module.named_children()
+    # Not named_children(), which passes over a module that stands there twice.
+    parts: Iterator[tuple[str, nn.Module]]
+    parts = ((name, part) for name, part in module._modules.items() if part is not None)
     if isinstance(module, Symbolic):
         for name, expr, own in module.uses():
             yield _Use((path + name).lstrip("./"), container), expr, own

@@ -27,7 +27,7 @@ class DigitsCNN(nn.Module):
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
         channels, height, width_ = input_shape
-        width = Choice([8, 16, 32, 64], label="width")
+        width = Choice([8, 16, 24, 32], label="width")
         self.stem = snn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.norm = snn.BatchNorm2d(width)
         self.blocks = Repeat(
