@@ -101,8 +101,8 @@ def search(
     *,
     task: Task | str | None = None,
     budget: Budget | str = "",
-    trials: int = 24,
-    parallel: int = 1,
+    trials: int | None = None,
+    parallel: int | None = None,
     strategy: str = "evolution",
     seed: int = 0,
     reward: str | Callable[..., float] = "hard",
@@ -129,8 +129,8 @@ def search(
         task: data, such as `digits` or `images:photos.zip?size=64`; None if the trainer brings
             its own.
         budget: such as `latency <= 2 ms, params <= 3 M`.
-        trials: how many archs to train.
-        parallel: how many at a time.
+        trials: how many archs to train; by default 24.
+        parallel: how many at a time; by default one.
         strategy: `random`, `evolution`, `tpe`, `nsga2` or `gp`.
         seed: decides the archs, the data splits and the training.
         reward: `hard`, `soft`, or a function (accuracy, costs, budget) -> number.
@@ -145,8 +145,9 @@ def search(
         trial_timeout: seconds after which a trial is failed.
         folder: the job's folder; by default a new one under `runs/`.
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
-        resume: go on with the job in `folder`; the other arguments must describe the same space
-            and trainer, what else the job was asked for is read from its folder.
+        resume: go on with the job in `folder`. Give the same space and trainer, and a reward that
+            is a function; all else is read from the folder, save that `trials` and `parallel`, if
+            given, replace what was asked for before.
         accept_code_change: resume although the code that builds the networks has changed.
         observer: told of what happens.
 
@@ -156,8 +157,9 @@ def search(
     Raises:
         HwnasError: an argument makes no sense, or the search cannot go on.
     """
-    from hwnas.budget import Budget, make_reward
-    from hwnas.jobs import run_search
+    from hwnas.budget import make_reward
+    from hwnas.jobs import check_request, run_search
+    from hwnas.tasks import check_trainer
 
     task = _task(task) if isinstance(task, str) else task
     shape = tuple(task.input_shape if input_shape is None and task else input_shape or ()) or None
@@ -167,49 +169,52 @@ def search(
     trainer, ready = _trainer(train, task)
     if train is None and task is not None:
         options = {**task.defaults, **(options or {})}
-    judge = make_reward(reward)
     where = Path(folder) if folder is not None else new_folder(reference or "search")
     if resume:
         job = Job.open(where)
         _check_code(job, found, accept_code_change)
+        job.ask_for(trials, parallel)
+        judge = make_reward(job.spec.reward if isinstance(reward, str) else reward)
     else:
+        judge = make_reward(reward)
         listed = tuple(d if isinstance(d, DeviceSpec) else DeviceSpec.parse(d) for d in devices)
         declared = tuple(getattr(trainer, "metrics", ()))
-        text = str(budget)
-        if text:
-            names = {d.name for d in listed}
-            Budget.parse(text, metrics=(metric, *declared), devices=names)
-        job = Job.create(
-            where,
-            _spec(
-                name=where.name,
-                space=_space_info(found, reference),
-                trainer=ready,
-                trainer_options=dict(options or {}),
-                task=task.spec if task else None,
-                input_shape=shape,
-                budget=text,
-                reward=judge.spec,
-                metric=metric,
-                metrics=declared,
-                count_bias=count_bias,
-                objectives=Objective.parse(objective),
-                strategy=strategy,
-                devices=listed,
-                storage=storage,
-                trials=trials,
-                parallel=parallel,
-                max_failed=trials // 3 if max_failed is None else max_failed,
-                trial_timeout=trial_timeout,
-                seed=seed,
-            ),
+        spec = _spec(
+            name=where.name,
+            space=_space_info(found, reference),
+            trainer=ready,
+            trainer_options=dict(options or {}),
+            task=task.spec if task else None,
+            input_shape=shape,
+            budget=str(budget),
+            reward=judge.spec,
+            metric=metric,
+            metrics=declared,
+            count_bias=count_bias,
+            objectives=Objective.parse(objective),
+            strategy=strategy,
+            devices=listed,
+            storage=storage,
+            trials=24 if trials is None else trials,
+            parallel=1 if parallel is None else parallel,
+            max_failed=(trials or 24) // 3 if max_failed is None else max_failed,
+            trial_timeout=trial_timeout,
+            seed=seed,
         )
+        check_trainer(trainer, spec.trainer_options)
+        check_request(spec)
+        job = Job.create(where, spec)
     view = run_search(job, found, trainer, task, judge, observer)
     return Result(view, found, task)
 
 
 def resume_search(
-    folder: str | Path, *, accept_code_change: bool = False, observer: Observer | None = None
+    folder: str | Path,
+    *,
+    trials: int | None = None,
+    parallel: int | None = None,
+    accept_code_change: bool = False,
+    observer: Observer | None = None,
 ) -> Result:
     """Go on with a job that was started by references, from its folder alone.
 
@@ -227,7 +232,8 @@ def resume_search(
         job_space(job, task),
         job.spec.trainer,
         task=task,
-        reward=job.spec.reward,
+        trials=trials,
+        parallel=parallel,
         folder=folder,
         resume=True,
         accept_code_change=accept_code_change,

@@ -1,18 +1,22 @@
 """Run every code block of README.md and docs/: `python -m tests.docs.run [FILE ...]`.
 
-A page's blocks run in order, in one empty folder: ```python blocks each as a program of their own,
-```bash blocks with the shell's -eu. A block that cannot run here is preceded by
-`<!-- not run: why -->`; the reason is printed. Blocks of other languages (text, json) are not code.
+A page's blocks run in order, in one folder that is empty at first: ```python blocks each as a
+program of their own, ```bash blocks with the shell's `-eu -o pipefail`. A Python block that begins
+with a comment that is a file name (`# mynet.py`) is kept under that name, for the blocks after it.
+A block that cannot run here is preceded by `<!-- not run: why -->`; the reason is printed. Blocks
+of other languages (text, json) are not code. A link to a file that does not exist fails too.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,13 +24,16 @@ BLOCK = re.compile(
     r"(?:<!-- not run: (?P<why>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-LIMIT = 600
+FILE_NAME = re.compile(r"# (\w+\.py)\n")
+LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)")
+LIMIT = 600  # seconds for one block
 
 
 def command(language: str, code: str, folder: Path, number: int) -> list[str] | None:
     """How to run a block, or None if it is not code."""
     if language == "python":
-        script = folder / f"block{number}.py"
+        named = FILE_NAME.match(code)
+        script = folder / (named[1] if named else f"block{number}.py")
         script.write_text(code)
         return [sys.executable, str(script)]
     if language in ("bash", "sh"):
@@ -34,15 +41,34 @@ def command(language: str, code: str, folder: Path, number: int) -> list[str] | 
     return None
 
 
-def run_page(page: Path) -> tuple[int, int]:
-    """Run one page; how many blocks passed and failed."""
-    passed = failed = 0
-    text = page.read_text()
+def run(argv: list[str], folder: Path) -> tuple[int, str]:
+    """The exit code and the output; whatever a block started ends with it."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    block = subprocess.Popen(
+        argv,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = block.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        os.killpg(block.pid, signal.SIGKILL)
+        output, _ = block.communicate()
+        output += f"\nnot finished after {LIMIT} s"
+    return block.returncode, output
+
+
+def run_page(page: Path) -> Iterator[bool]:
+    """Whether each block of one page passed."""
+    text = page.read_text()
     with tempfile.TemporaryDirectory() as name:
         for number, match in enumerate(BLOCK.finditer(text)):
-            line = text.count("\n", 0, match.start("code"))
-            where = f"{page.relative_to(ROOT)}:{line}"
+            where = f"{page.relative_to(ROOT)}:{line_of(text, match.start('code')) - 1}"
             if match["why"]:
                 print(f"not run  {where}: {match['why']}")
                 continue
@@ -50,34 +76,36 @@ def run_page(page: Path) -> tuple[int, int]:
             if argv is None:
                 continue
             began = time.monotonic()
-            done = subprocess.run(
-                argv,
-                cwd=name,
-                env={**os.environ, "PATH": path, "PYTHONPATH": name},
-                capture_output=True,
-                text=True,
-                timeout=LIMIT,
-                check=False,
-            )
-            took = f"{time.monotonic() - began:.1f} s"
-            if done.returncode == 0:
-                passed += 1
-                print(f"passed   {where} ({took})")
-            else:
-                failed += 1
-                print(f"FAILED   {where} (exit {done.returncode}, {took})")
-                print(done.stdout[-3000:], done.stderr[-3000:], sep="\n")
-    return passed, failed
+            code, output = run(argv, Path(name))
+            verdict = "passed  " if code == 0 else f"FAILED (exit {code})"
+            print(f"{verdict} {where} ({time.monotonic() - began:.1f} s)", flush=True)
+            if code:
+                print(output[-6000:])
+            yield code == 0
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """The relative links of a page that lead nowhere."""
+    text = page.read_text()
+    for match in LINK.finditer(BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text)):
+        if not (page.parent / match[1]).exists():
+            yield f"FAILED   {page.relative_to(ROOT)}: no file '{match[1]}'"
+
+
+def line_of(text: str, place: int) -> int:
+    """The line on which a character stands, from 1."""
+    return text.count("\n", 0, place) + 1
 
 
 def main() -> int:
     """Run the pages named, or all."""
     pages = [Path(p).resolve() for p in sys.argv[1:]]
     pages = pages or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    results = [run_page(page) for page in pages]
-    passed, failed = (sum(column) for column in zip(*results, strict=True))
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    broken = [problem for page in pages for problem in broken_links(page)]
+    print(*broken, sep="\n", end="\n" if broken else "")
+    results = [passed for page in pages for passed in run_page(page)]
+    print(f"{sum(results)} passed, {len(results) - sum(results) + len(broken)} failed")
+    return 0 if all(results) and not broken else 1
 
 
 if __name__ == "__main__":

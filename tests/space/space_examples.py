@@ -264,6 +264,22 @@ def pyglove_space() -> SearchSpace:
     )
 
 
+def network(setup: Callable[[nn.Module], None]) -> type[nn.Module]:
+    """A module class whose constructor runs `setup(self)`."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            setup(self)
+
+    return Net
+
+
+def conditions(space: SearchSpace) -> dict[str, str]:
+    """Label -> condition."""
+    return {d.label: str(d.condition) for d in space.decisions}
+
+
 SPACES: dict[str, Callable[[], SearchSpace]] = {
     "chain": lambda: ModelSpace(Chain),
     "mobilenet": lambda: ModelSpace(MobileNet),

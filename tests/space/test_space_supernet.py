@@ -55,6 +55,25 @@ def test_weights_of_subnets_are_parts_of_the_supernets() -> None:
     assert weight.abs().min() > 0
 
 
+def test_stacked_weights_are_cut_block_by_block() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            width = Choice([4, 6], label="width")
+            self.attention = hs.nn.MultiheadAttention(width, 2)
+            self.lstm = hs.nn.LSTM(3, width, num_layers=2, bidirectional=True)
+
+    space = ModelSpace(Net)
+    subnet = space.extract({"width": 4})
+    full = space.supernet.attention.full.in_proj_weight
+    assert torch.equal(subnet.attention.in_proj_weight.view(3, 4, 4), full.view(3, 6, 6)[:, :4, :4])
+    gates = space.supernet.lstm.full.weight_ih_l1.view(4, 6, 2, 6)
+    assert torch.equal(subnet.lstm.weight_ih_l1.view(4, 4, 2, 4), gates[:, :4, :, :4])
+    assert torch.equal(
+        subnet.lstm.bias_hh_l0.view(4, 4), space.supernet.lstm.full.bias_hh_l0.view(4, 6)[:, :4]
+    )
+
+
 def test_training_a_subnet_of_the_supernet_moves_only_its_part() -> None:
     space = ModelSpace(Chain)
     run(space, {"width": 4, "conv1.kernel_size": 1}, torch.randn(INPUT)).sum().backward()

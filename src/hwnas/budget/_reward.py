@@ -89,7 +89,11 @@ class CustomReward:
         numbers = {
             key: checked(costs, key, positive=False, where=where).value for key in costs
         } | budget.bounds(costs, where=where)
-        result = self.function(accuracy, numbers, budget)
+        try:
+            result = self.function(accuracy, numbers, budget)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise BudgetError(f"{at(where)}the reward {self.spec} raised {reason}") from error
         return number(result, f"the reward of {self.spec}", where=where)
 
 

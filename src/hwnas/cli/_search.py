@@ -24,14 +24,22 @@ def search(
         ),
     ] = None,
     budget: Annotated[str, typer.Option(help="Such as 'latency <= 2 ms, params <= 3 M'.")] = "",
-    trials: Annotated[int, typer.Option(min=1, help="How many networks to train.")] = 24,
-    parallel: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 1,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many networks to train; default 24.")
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="How many at a time; default 1.")
+    ] = None,
     job: Annotated[
         Path | None,
         typer.Option(help="The job's folder; by default a new one under runs/."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the job in --job; nothing else is needed.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the job in --job; a new --trials or --parallel may be given.",
+        ),
     ] = False,
     train: Annotated[
         str | None,
@@ -103,7 +111,11 @@ def search(
                 if folder is None:
                     raise UsageError("--resume needs the job's folder: --job FOLDER")
                 result = resume_search(
-                    folder, accept_code_change=accept_code_change, observer=progress
+                    folder,
+                    trials=trials,
+                    parallel=parallel,
+                    accept_code_change=accept_code_change,
+                    observer=progress,
                 )
             else:
                 if space is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.jobs._job import Job
@@ -10,6 +11,7 @@ from hwnas.jobs._records import Failure, JobView, TrialRecord
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo
 
 if TYPE_CHECKING:
+    from hwnas.jobs._check import check_request as check_request
     from hwnas.jobs._run import run_search as run_search
     from hwnas.jobs._view import read_job as read_job
 
@@ -23,19 +25,21 @@ __all__ = [
     "Observer",
     "SpaceInfo",
     "TrialRecord",
+    "check_request",
     "read_job",
     "run_search",
 ]
 
 
+_LAZY = {
+    "check_request": "hwnas.jobs._check",
+    "read_job": "hwnas.jobs._view",
+    "run_search": "hwnas.jobs._run",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # These two import Optuna; reading the names above should not.
-    if name == "read_job":
-        from hwnas.jobs._view import read_job
-
-        return read_job
-    if name == "run_search":
-        from hwnas.jobs._run import run_search
-
-        return run_search
+    # These import Optuna; reading the names above should not.
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,6 +55,14 @@ class Job:
         """
         return cls(folder, JobSpec.read(folder / "job.json"))
 
+    def ask_for(self, trials: int | None, parallel: int | None) -> None:
+        """Ask for another number of trials, or of trials at a time; None leaves it as it was."""
+        wanted = {"trials": trials, "parallel": parallel}
+        changes = {name: value for name, value in wanted.items() if value is not None}
+        if changes:
+            self.spec = JobSpec.model_validate({**self.spec.model_dump(), **changes})
+            self.spec.write(self.folder / "job.json")
+
     def study_store(self) -> StudyStore:
         """The storage of the study: the journal in the folder unless the request names another."""
         from hwnas.strategy import StudyStore

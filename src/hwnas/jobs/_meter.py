@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._spec import DeviceSpec
     from hwnas.space import Arch, SearchSpace
 
-_MEASURED = ("latency", "throughput")
+MEASURED = ("latency", "throughput")
 """Metrics that come from a device rather than from the network alone."""
 
 
@@ -37,7 +37,7 @@ def measured_keys(keys: Iterable[str], devices: tuple[DeviceSpec, ...]) -> dict[
     found = {}
     for key in keys:
         metric, at, name = key.partition("@")
-        if metric not in _MEASURED:
+        if metric not in MEASURED:
             continue
         if at and name not in known:
             raise DeviceError(

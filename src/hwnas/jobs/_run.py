@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas._process import Message
 from hwnas.errors import JobError
+from hwnas.jobs._check import check_request
 from hwnas.jobs._finalists import choose_winner
-from hwnas.jobs._meter import Meter, measured_keys, onnx_name
+from hwnas.jobs._meter import Meter, onnx_name
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._pool import WorkerPool
 from hwnas.jobs._view import budget_of, view_of
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from hwnas.jobs._spec import DeviceSpec
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
-
-_SHAPED = ("macs", "flops", "peak_activation_bytes")
 
 
 def run_search(
@@ -52,31 +51,12 @@ def run_search(
         )
     budget = budget_of(spec)
     judge = reward or make_reward(spec.reward)
-    keys = needed_measurements(job, budget)
+    keys = check_request(spec)
     with job.running():
         _train_all(job, space, trainer, task, budget, judge, keys, watcher)
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
     return view_of(job)
-
-
-def needed_measurements(job: Job, budget: Budget) -> dict[str, DeviceSpec]:
-    """The cost keys that a device must measure for the budget and the objectives.
-
-    Raises:
-        DeviceError: one names a device that the job has not.
-        JobError: costs are needed that depend on the input's shape, and it is not known.
-    """
-    spec = job.spec
-    names = [c.key for c in budget] + [o.name for o in spec.objectives]
-    keys = measured_keys(names, spec.devices)
-    if spec.input_shape is None:
-        shaped = [n for n in names if n in keys or n in _SHAPED]
-        if shaped:
-            raise JobError(
-                f"'{shaped[0]}' depends on the input: give a task or input_shape=(C, H, W)"
-            )
-    return keys
 
 
 def _train_all(
@@ -99,8 +79,6 @@ def _train_all(
     # Each trial is announced by us; Optuna's own lines would break the live display.
     optuna.logging.get_logger("optuna").setLevel(logging.ERROR)
     strategy = make_strategy(spec.strategy)
-    if len(spec.objectives) > 1 and not strategy.multi_objective:
-        raise JobError(f"strategy '{spec.strategy}' optimises one objective; try tpe or nsga2")
     batches = sorted({d.batch_size for d in keys.values() if d.runtime != "torch"})
     exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
     payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.count_bias)

@@ -19,6 +19,9 @@ Factories = Sequence[Callable[[], nn.Module]] | Mapping[str, Callable[[], nn.Mod
 class LayerChoice(Symbolic):
     """One of several modules; in a built network, the chosen module itself.
 
+    For a condition on it, make a `Choice` of the same values (places or keys) with the same label:
+    the two are one decision.
+
     Args:
         candidates: how to make each module: classes, functions, lambdas or partials that take
             no argument, never modules, so that only the chosen one is ever created. For a list

@@ -40,6 +40,16 @@ class ModelSpace(SearchSpace):
     value is an error. It first runs here with the choices open, on the `meta` device, where
     tensors have shapes but no values.
 
+        class Net(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                width = Choice([16, 32], label="width")
+                self.conv = hwnas.space.nn.Conv2d(3, width, Choice([3, 5]), padding="same")
+                self.head = hwnas.space.nn.Linear(width, 10)
+
+        space = ModelSpace(Net)
+        model = space.build({"width": 32, "conv.kernel_size": 3})
+
     Args:
         factory: the class or function.
         args, kwargs: its arguments; they may be choices, named after the parameter.
@@ -81,7 +91,7 @@ class ModelSpace(SearchSpace):
         """The network with every candidate and real weights of the largest shape.
 
         Made at first use, on torch's default device. Its forward follows the arch made active by
-        `activate`.
+        `activate`; it serves one thread at a time.
         """
         return self._shared()[0]
 
@@ -119,7 +129,14 @@ class ModelSpace(SearchSpace):
         return [_decision(label, sites) for label, sites in by_label.items()]
 
     def _build(self, arch: Arch) -> nn.Module:
-        return self._make(BuildRun(self._sites, arch))
+        run = BuildRun(self._sites, arch)
+        model = self._make(run)
+        if missed := arch.keys() - run.reached:
+            raise SpaceError(
+                f"the constructor did not make the choice '{min(missed)}' that it made at first: "
+                "it must not depend on chance, on global state or on a chosen value"
+            )
+        return model
 
     def _shared(self) -> tuple[nn.Module, SupernetRun]:
         with self._lock:
@@ -151,8 +168,8 @@ def _explained() -> Iterator[None]:
     """Say what to do where plain torch code meets an open choice or a tensor without values."""
     try:
         yield
-    except (TypeError, ValueError) as error:
-        if re.search(r"\b(Op|Choice)\b", str(error)):
+    except TypeError as error:
+        if re.search(r"(type |not |got |')(Op|Choice)\b", str(error)):
             raise SpaceError(
                 f"{_where(error)}: a choice was given to something that needs a number; use the "
                 f"layers of hwnas.space.nn, hwnas.space.nn.parameter and Repeat ({error})"

@@ -97,6 +97,12 @@ class BuildRun(KnownRun):
     def __init__(self, sites: Mapping[Place, Site], arch: Arch) -> None:
         super().__init__(sites)
         self.arch = arch
+        self.reached: set[str] = set()
+
+    def adopt(self, choice: Choice) -> None:
+        """Note that the choice is made: arguments always are."""
+        super().adopt(choice)
+        self.reached.add(choice.label)
 
     def choose(self, values: Sequence[Value], label: str | None, when: Expr | bool) -> Any:
         """The chosen value; None where the choice's condition does not hold."""
@@ -105,4 +111,7 @@ class BuildRun(KnownRun):
         taken = site.condition
         if isinstance(taken, Expr):
             taken = bool(taken.evaluate(self.arch))
-        return self.arch[site.choice.label] if taken else None
+        if not taken:
+            return None
+        self.reached.add(site.choice.label)
+        return self.arch[site.choice.label]

@@ -15,8 +15,17 @@ from hwnas.strategy._distributions import distribution, suggest
 if TYPE_CHECKING:
     from hwnas.strategy._sampler import SpaceSampler as SpaceSampler
     from hwnas.strategy._study import StudyStore as StudyStore
+    from hwnas.strategy._study import check_storage as check_storage
 
-__all__ = ["SpaceSampler", "Strategy", "StudyStore", "distribution", "make_strategy", "suggest"]
+__all__ = [
+    "SpaceSampler",
+    "Strategy",
+    "StudyStore",
+    "check_storage",
+    "distribution",
+    "make_strategy",
+    "suggest",
+]
 
 
 def make_strategy(name: str) -> Strategy:
@@ -31,11 +40,15 @@ def make_strategy(name: str) -> Strategy:
     return strategy
 
 
-_LAZY = {"SpaceSampler": "hwnas.strategy._sampler", "StudyStore": "hwnas.strategy._study"}
+_LAZY = {
+    "SpaceSampler": "hwnas.strategy._sampler",
+    "StudyStore": "hwnas.strategy._study",
+    "check_storage": "hwnas.strategy._study",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Optuna's import costs a fifth of a second; these two need it at once.
+    # Optuna's import costs a fifth of a second; these need it at once.
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

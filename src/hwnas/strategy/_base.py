@@ -32,6 +32,9 @@ class Strategy(ABC):
     multi_objective: ClassVar[bool] = False
     """Whether the strategy can serve a study with several objectives."""
 
+    tries: ClassVar[int] = 20
+    """How often it is asked for one trial before a random unseen arch is taken instead."""
+
     @abstractmethod
     def propose(
         self,

@@ -79,6 +79,7 @@ class Gp(_OptunaStrategy):
     """Gaussian-process Bayesian optimisation with constraints, Optuna's `GPSampler`."""
 
     multi_objective = True
+    tries = 2  # a proposal fits a process, which takes a good part of a second
 
     def make(self, seed: int) -> optuna.samplers.BaseSampler:
         """See the base class."""

@@ -56,7 +56,7 @@ class SpaceSampler(optuna.samplers.BaseSampler):
         rng = np.random.default_rng([self._seed, trial.number])
         others = study.get_trials(deepcopy=False)
         seen = {arch_key(t.params) for t in others if t.number != trial.number}
-        for _ in range(_TRIES):
+        for _ in range(self._strategy.tries):
             arch = self._strategy.propose(study, trial, self._space, rng)
             if arch_key(arch) not in seen:
                 return arch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Literal
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 
-from hwnas.errors import JobError
+from hwnas.errors import JobError, UsageError
 from hwnas.strategy._journal import Journal
 
 Direction = Literal["max", "min"]
@@ -23,6 +25,9 @@ _DIRECTIONS = {
 class StudyStore:
     """A study and the storage it lives in: a journal file, or any Optuna storage URL.
 
+    `env:NAME` stands for the URL in an environment variable, so that a password need not be on a
+    command line or in a file.
+
     Only one process may write. `transaction()` groups writes where the storage can.
     """
 
@@ -33,15 +38,16 @@ class StudyStore:
         self._storage = self._open()
 
     def _open(self) -> BaseStorage:
-        if "://" in self.location:
+        url = _resolved(self.location)
+        if "://" in url:
             try:
-                return optuna.storages.get_storage(self.location)
+                return optuna.storages.get_storage(url)
             except Exception as error:
                 reason = str(error).splitlines()[0]
                 raise JobError(
-                    f"cannot open the storage {_safe(self.location)}: {reason}"
+                    f"cannot open the storage {_safe(self.location)}: {_safe(reason)}"
                 ) from error
-        path = Path(self.location)
+        path = Path(url)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(path)
         return JournalStorage(self._journal)
@@ -73,7 +79,28 @@ class StudyStore:
         return self._journal.transaction() if self._journal else nullcontext()
 
 
+def check_storage(location: str) -> None:
+    """Refuse a storage URL that shows a password.
+
+    Raises:
+        UsageError: it does.
+    """
+    if _safe(location) != location:
+        raise UsageError(
+            f"{_safe(location)} has a password in it, which would be kept in the job's folder: put "
+            "the URL into an environment variable, and give env:NAME"
+        )
+
+
+def _resolved(location: str) -> str:
+    name = location.removeprefix("env:")
+    if name == location:
+        return location
+    if not os.environ.get(name):
+        raise UsageError(f"the storage is env:{name}, but there is no such environment variable")
+    return os.environ[name]
+
+
 def _safe(location: str) -> str:
     """A storage URL without its password."""
-    scheme, separator, rest = location.partition("://")
-    return f"{scheme}{separator}...@{rest.rpartition('@')[2]}" if "@" in rest else location
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:...@", location)

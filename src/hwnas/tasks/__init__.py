@@ -17,7 +17,7 @@ from hwnas.tasks._idx import Idx
 from hwnas.tasks._image_task import ImageTask
 from hwnas.tasks._images import Images
 from hwnas.tasks._spec import task_from_spec
-from hwnas.tasks._trainer import Reporter, Trainer, check_metrics, trainer_options
+from hwnas.tasks._trainer import Reporter, Trainer, check_metrics, check_trainer, trainer_options
 
 __all__ = [
     "Augment",
@@ -32,6 +32,7 @@ __all__ = [
     "Task",
     "Trainer",
     "check_metrics",
+    "check_trainer",
     "classify",
     "evaluate",
     "task_from_spec",

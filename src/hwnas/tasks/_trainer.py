@@ -78,13 +78,23 @@ def trainer_options(trainer: Trainer, given: Mapping[str, str]) -> dict[str, Any
     if "seed" in given:
         raise UsageError(f"option 'seed' of {name} is set by the search; leave it out")
     options = convert(trainer, given, reserved=3, hidden=("seed",), of=name)
+    check_trainer(trainer, options)
+    return options
+
+
+def check_trainer(trainer: Trainer, options: Mapping[str, Any]) -> None:
+    """Check that `trainer` can be called as the contract says, with these options.
+
+    Raises:
+        UsageError: an option that it does not have, one that is missing, or another signature.
+    """
     try:
         signature(trainer).bind(None, None, None, seed=0, **options)
     except TypeError as error:
+        name = f"trainer '{getattr(trainer, '__name__', type(trainer).__name__)}'"
         raise UsageError(
             f"{name} does not fit train(model, data, report, *, seed, ...): {error}"
         ) from None
-    return options
 
 
 def _name(name: object) -> str:

@@ -1,0 +1,67 @@
+"""Checking a request before anything is written or started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hwnas.errors import DeviceError, JobError
+from hwnas.jobs._meter import MEASURED, measured_keys, open_device
+
+if TYPE_CHECKING:
+    from hwnas.jobs._spec import DeviceSpec, JobSpec
+
+_SHAPED = ("macs", "flops")
+
+
+def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
+    """Refuse what could not end well; return the cost keys that devices must measure.
+
+    Raises:
+        HwnasError: the budget, a device, the strategy, an objective or the storage makes no sense,
+            or something is asked for that cannot be had on this host.
+    """
+    from hwnas.budget import Budget
+    from hwnas.strategy import StudyStore, check_storage, make_strategy
+
+    devices = [device.name for device in spec.devices]
+    if len(set(devices)) < len(devices):
+        raise JobError(f"a device is given twice: {', '.join(devices)}")
+    own = {"reward", spec.metric, *spec.metrics}
+    budget = Budget.parse(spec.budget, metrics=own, devices=devices) if spec.budget else Budget()
+    wanted = [c.key for c in budget] + [o.name for o in spec.objectives]
+    keys = measured_keys(wanted, spec.devices)
+    for key in wanted:
+        if key not in keys and key not in own:
+            _check_cost(key, spec)
+    if keys and spec.input_shape is None:
+        raise _shapeless(next(iter(keys)))
+    for device in keys.values():
+        open_device(device).close()
+    if len(spec.objectives) > 1 and not make_strategy(spec.strategy).multi_objective:
+        raise JobError(f"strategy '{spec.strategy}' optimises one objective; try tpe or nsga2")
+    make_strategy(spec.strategy)
+    if spec.storage is not None:
+        check_storage(spec.storage)
+        StudyStore(spec.storage, spec.name)
+    return keys
+
+
+def _check_cost(key: str, spec: JobSpec) -> None:
+    from hwnas.cost import METRICS, STATIC_METRICS
+
+    if key in STATIC_METRICS:
+        if key in _SHAPED and spec.input_shape is None:
+            raise _shapeless(key)
+        return
+    metric = key.partition("@")[0]
+    if metric in METRICS and METRICS[metric].on_device:
+        known = ", ".join(MEASURED)
+        raise DeviceError(f"'{key}' cannot be measured on this host; what can: {known}")
+    if metric in METRICS:
+        raise JobError(f"'{key}' is not computed yet; what is: {', '.join(STATIC_METRICS)}")
+    known = ", ".join([spec.metric, *spec.metrics, *STATIC_METRICS, *MEASURED])
+    raise JobError(f"nothing gives a value '{key}'; known: {known} (a trainer declares its own)")
+
+
+def _shapeless(key: str) -> JobError:
+    return JobError(f"'{key}' depends on the input: give a task or input_shape=(C, H, W)")
