@@ -25,7 +25,7 @@ def space(sizes: list[int] = SIZES) -> hwnas.FunctionSpace:
     return hwnas.FunctionSpace({"width": sizes, "depth": [1, 2, 3]}, build)
 
 
-def train(model, data, report, *, seed: int, gain: float = 1.0):  # noqa: ANN001, ANN201
+def train(model, data, report, *, seed: int, gain: float = 1.0):
     size = sum(p.numel() for p in model.parameters())
     report(1, {"accuracy": 0.1})
     return {"accuracy": gain * size / (size + 1000), "size": size}
@@ -34,7 +34,7 @@ def train(model, data, report, *, seed: int, gain: float = 1.0):  # noqa: ANN001
 train.metrics = ("size",)
 
 
-def run(folder: Path, **options):  # noqa: ANN003, ANN201
+def run(folder: Path, **options):
     settings = {"trials": 6, "strategy": "random", "folder": folder / "job", **options}
     return hwnas.search(settings.pop("space", space()), settings.pop("train", train), **settings)
 
@@ -105,7 +105,7 @@ def test_constraints_reach_the_study(tmp_path: Path) -> None:
     assert result.best.feasible
 
 
-def result_study(result: hwnas.Result):  # noqa: ANN201
+def result_study(result: hwnas.Result):
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -145,7 +145,7 @@ def test_a_reward_of_ones_own(tmp_path: Path) -> None:
     result = run(tmp_path, reward=lambda accuracy, costs, budget: -costs["params"])
     assert result.best.costs["params"].value == min(t.costs["params"].value for t in result.trials)
 
-    def broken(accuracy, costs, budget):  # noqa: ANN001, ANN202
+    def broken(accuracy, costs, budget):
         return costs["nothing"]
 
     with pytest.raises(JobError, match=r"trials failed.*KeyError: 'nothing'"):
@@ -215,7 +215,7 @@ def test_a_job_is_not_overwritten(tmp_path: Path) -> None:
         ({"storage": "env:NO_SUCH_VARIABLE"}, UsageError, "NO_SUCH_VARIABLE"),
     ],
 )  # fmt: skip
-def test_mistakes_are_found_before_anything_is_written(tmp_path, options, error, text) -> None:  # noqa: ANN001
+def test_mistakes_are_found_before_anything_is_written(tmp_path, options, error, text) -> None:
     """One line that says what is wrong; no folder is left behind."""
     with pytest.raises(error, match=text) as caught:
         run(tmp_path, **options)

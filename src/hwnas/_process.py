@@ -1,19 +1,19 @@
-"""Child processes that speak JSON lines over their own pipes and die with their parent."""
+"""Child processes that report what happens, and die with their parent."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from hwnas._pipes import die_with_parent, private_pipes, receive, send
 
 Message = dict[str, Any]
 
@@ -30,16 +30,16 @@ class Child:
         module: str,
         on_message: Callable[[Child, Message | None], None],
         *,
-        env: Mapping[str, str] | None = None,
-        log: Path | None = None,
+        env: Mapping[str, str],
+        log: Path,
     ) -> None:
-        with open(log or os.devnull, "ab") as stderr:
+        with open(log, "ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [sys.executable, "-m", module, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **env},
                 start_new_session=True,
             )
         self._on_message = on_message
@@ -48,20 +48,17 @@ class Child:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._on_message(self, json.loads(line))
+        with contextlib.suppress(EOFError, OSError, ValueError):  # it ended, or was closed here
+            while True:
+                self._on_message(self, receive(self.process.stdout)[0])
         self.process.wait()
         self._on_message(self, None)
 
-    def send(self, message: Message) -> bool:
-        """Send a message; False where the process is gone."""
+    def send(self, message: Message, parts: Sequence[bytes] = ()) -> None:
+        """Send a message. Nothing happens where the process is gone: its end is told otherwise."""
         assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(message).encode() + b"\n")
-            self.process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            return False
-        return True
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            send(self.process.stdin, message, parts)
 
     def kill(self) -> None:
         """End the process and whatever it started, at once."""
@@ -79,41 +76,29 @@ class Channel:
     """The child's end. Standard output carries messages; what the child prints goes to its log."""
 
     def __init__(self) -> None:
-        die_with_parent()
-        self._out = os.fdopen(os.dup(1), "wb")
-        self._in = os.fdopen(os.dup(0), "rb")
-        os.dup2(2, 1)
-        with open(os.devnull, "rb") as nothing:
-            os.dup2(nothing.fileno(), 0)
+        self._in, self._out = private_pipes()
+        die_with_parent(int(sys.argv[1]))
         self._lock = threading.Lock()
-        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[Message, list[bytes]]] = queue.SimpleQueue()
         self.stop_requested = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        for line in self._in:
-            message = json.loads(line)
-            if message.get("type") == "stop":
-                self.stop_requested.set()
-            else:
-                self._inbox.put(message)
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                message, parts = receive(self._in)
+                if message.get("type") == "stop":
+                    self.stop_requested.set()
+                else:
+                    self._inbox.put((message, parts))
         # The parent is gone, or wants us gone: take the processes that we started along.
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
-    def receive(self) -> Message:
-        """The next message; waits."""
+    def receive(self) -> tuple[Message, list[bytes]]:
+        """The next message and its parts; waits."""
         return self._inbox.get()
 
     def send(self, message: Message) -> None:
         """Send a message; values must be JSON."""
-        data = json.dumps(message, allow_nan=False).encode() + b"\n"
         with self._lock:
-            self._out.write(data)
-            self._out.flush()
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent's thread ends, however it ends."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+            send(self._out, message)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hwnas.device._protocol import receive, send
+from hwnas._pipes import receive, send
 from hwnas.errors import DeviceError
 
 _START_LIMIT = 120.0  # seconds; importing torch and making the canary on a busy host

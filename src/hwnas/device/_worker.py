@@ -19,21 +19,22 @@ import cloudpickle
 import safetensors.torch
 
 from hwnas import _plugins
+from hwnas._pipes import die_with_parent, private_pipes, receive, send
 from hwnas.device._base import Inputs, Model, Runnable, Runtime
 from hwnas.device._canary import load_canary
 from hwnas.device._engine import Timing, time_models
-from hwnas.device._protocol import receive, send
 from hwnas.device._summary import summarise
 from hwnas.errors import HwnasError
 
-_PR_SET_PDEATHSIG = 1
 _M_MMAP_THRESHOLD = -3
 
 
 def main() -> None:
     """Serve requests until stdin ends."""
-    requests, replies = _private_pipes()
-    _die_with_parent(int(sys.argv[1]))
+    requests, replies = private_pipes()
+    # Ctrl-C reaches the whole process group; what becomes of the worker is the device's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(int(sys.argv[1]))
     _keep_memory()
     incoming: queue.Queue[tuple[dict[str, Any], list[bytes]]] = queue.Queue()
     threading.Thread(target=_read, args=(requests, incoming), daemon=True).start()
@@ -102,25 +103,6 @@ class _Worker:
             # objects, not data from outside.
             source = cloudpickle.loads(parts[model["module"]])
         return self._runtime.load(source, tensors, check=self._check)
-
-
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Keep stdin and stdout for messages; what models print goes to stderr."""
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    os.dup2(2, 1)
-    return requests, replies
-
-
-def _die_with_parent(parent: int) -> None:
-    # Ctrl-C reaches the whole process group; what becomes of the worker is the device's decision.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _keep_memory() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import queue
 import signal
@@ -49,13 +48,13 @@ class WorkerPool:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         self._threads = max(1, (cores or 1) // size)
         self._setup: Message = {
-            "payload": base64.b64encode(payload).decode(),
             "path": sys.path,
             "threads": self._threads,
             "seed": seed,
             "metric": metric,
             "exports": exports,
         }
+        self._payload = payload
         self._size = size
         self._timeout = timeout
         self._events = events
@@ -163,7 +162,7 @@ class WorkerPool:
             },
             log=self._log,
         )
-        child.send(self._setup)
+        child.send(self._setup, [self._payload])
         return _Worker(child)
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import random
 import sys
@@ -22,16 +21,16 @@ def main() -> None:
     """Set up once, then train whatever the coordinator sends until it closes the pipe."""
     os.nice(19)  # measuring processes must not wait for training
     channel = Channel()
-    setup = channel.receive()
+    setup, (payload,) = channel.receive()
     try:
-        trainer = _Trainer(setup, channel)
+        trainer = _Trainer(setup, payload, channel)
         channel.send({"type": "ready"})
     except Exception as error:  # noqa: BLE001 - anything in the user's modules
         traceback.print_exc()
         channel.send({"type": "broken", "reason": describe(error)})
         return
     while True:
-        order = channel.receive()
+        order, _ = channel.receive()
         channel.send(trainer.run(order))
 
 
@@ -53,7 +52,7 @@ def _print_traceback(error: BaseException) -> None:
 class _Trainer:
     """The user's space, data and trainer, loaded once and used for every trial."""
 
-    def __init__(self, setup: Message, channel: Channel) -> None:
+    def __init__(self, setup: Message, payload: bytes, channel: Channel) -> None:
         sys.path[:] = setup["path"]
         import cloudpickle
         import torch
@@ -61,8 +60,8 @@ class _Trainer:
         torch.set_num_threads(setup["threads"])
         # Our own parent wrote these bytes a moment ago: functions of a script or notebook, which
         # no import can reach, arrive this way.
-        payload = cloudpickle.loads(base64.b64decode(setup["payload"]))
-        self._space, self._train, self._options, self._task, self._shape, self._bias = payload
+        parts = cloudpickle.loads(payload)
+        self._space, self._train, self._options, self._task, self._shape, self._bias = parts
         self._seed: int = setup["seed"]
         self._metric: str = setup["metric"]
         self._exports: dict[str, list[int]] = setup["exports"]
