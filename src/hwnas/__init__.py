@@ -52,9 +52,25 @@ __all__ = [
 ]
 
 
+_PACKAGES = (
+    "budget",
+    "cost",
+    "device",
+    "errors",
+    "jobs",
+    "report",
+    "space",
+    "strategy",
+    "tasks",
+    "zoo",
+)
+
+
 def __getattr__(name: str) -> Any:
     # Names load when they are first used: `import hwnas` costs nothing, and reading a job does
     # not import what measuring needs.
+    if name in _PACKAGES:
+        return importlib.import_module(f"hwnas.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)
@@ -63,4 +79,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, *_PACKAGES])

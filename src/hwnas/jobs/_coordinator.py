@@ -59,9 +59,8 @@ class Coordinator:
         self._archs: dict[int, Arch] = {}
         self._results: dict[int, Message] = {}
         self._waiting = self._interrupted()
-        trials = self._trials()
-        self._counted = len(trials)
-        self._failed = sum(t.state == TrialState.FAIL for t in trials)
+        self._counted = len(self._trials())
+        self._failed = 0  # in this run: whoever resumes has dealt with what failed before
         self._size = space.size()
         self._exhausted = False
 

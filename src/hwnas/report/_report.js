@@ -107,10 +107,12 @@ function best() {
       html("div", {}, [
         html("div", { class: "label" }, metric ? data.metric : "reward"),
         html("div", { class: "big" }, value || textOf(REWARD, trial)),
-        ...others.map((column) => html("div", { class: "row" }, [
-          html("div", { class: "label" }, column.label), html("div", {}, textOf(column, trial))])),
       ]),
-      html("div", {}, [html("h3", {}, "costs against the budget"), ...meters(trial)]),
+      html("div", {}, [
+        html("h3", {}, "costs against the budget"), ...meters(trial),
+        html("div", { class: "others" }, others.map((column) => html("div", {}, [
+          html("div", { class: "label" }, column.label), html("div", {}, textOf(column, trial))]))),
+      ]),
       html("div", {}, [
         html("h3", {}, `arch (${names.length} decisions)`),
         html("dl", { class: "arch" }, names.map(([name, choice]) =>
