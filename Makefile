@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test lint docs-test bench clean
+.PHONY: help venv demo test browser lint docs-test bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,8 +26,15 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python examples/digits.py
 
-test: venv
+test: venv browser
 	$(BIN)/pytest
+
+# The report's script is tested in a real browser. Root gets one; others are told, and skip.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && apt-get -qq install -y chromium >/dev/null; \
+	else echo "no chromium: the browser tests will be skipped (apt-get install chromium)"; fi
 
 lint: venv
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from hwnas._estimate import Estimate as Estimate
     from hwnas._search import Result as Result
     from hwnas._search import search as search
     from hwnas.budget import Budget as Budget
@@ -25,6 +26,7 @@ _HOMES = {
     "Budget": "hwnas.budget",
     "Cell": "hwnas.space",
     "Choice": "hwnas.space",
+    "Estimate": "hwnas._estimate",
     "FunctionSpace": "hwnas.space",
     "HwnasError": "hwnas.errors",
     "InputChoice": "hwnas.space",
@@ -40,6 +42,7 @@ __all__ = [
     "Budget",
     "Cell",
     "Choice",
+    "Estimate",
     "FunctionSpace",
     "HwnasError",
     "InputChoice",

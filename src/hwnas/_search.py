@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hwnas import _refs
 from hwnas.errors import JobError, UsageError
@@ -141,13 +141,14 @@ def search(
         devices: what latencies are measured on: `NAME` or `NAME=RUNTIME?threads=2`; the first is
             meant where a budget names none.
         input_shape: (C, H, W) of one input, where there is no task to tell.
-        max_failed: the search ends when more trials than this fail; by default a third.
+        max_failed: the search ends when more trials than this fail; by default a third,
+            and three at least.
         trial_timeout: seconds after which a trial is failed.
         folder: the job's folder; by default a new one under `runs/`.
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
-        resume: go on with the job in `folder`. Give the same space and trainer, and a reward that
-            is a function; all else is read from the folder, save that `trials` and `parallel`, if
-            given, replace what was asked for before.
+        resume: go on with the job in `folder`, or start it if there is none. Give the same space
+            and trainer, and a reward that is a function; all else is read from the folder, save
+            that `trials` and `parallel`, if given, replace what was asked for before.
         accept_code_change: resume although the code that builds the networks has changed.
         observer: told of what happens.
 
@@ -170,7 +171,7 @@ def search(
     if train is None and task is not None:
         options = {**task.defaults, **(options or {})}
     where = Path(folder) if folder is not None else new_folder(reference or "search")
-    if resume:
+    if resume and (where / "job.json").exists():
         job = Job.open(where)
         _check_code(job, found, accept_code_change)
         job.ask_for(trials, parallel)
@@ -197,7 +198,7 @@ def search(
             storage=storage,
             trials=24 if trials is None else trials,
             parallel=1 if parallel is None else parallel,
-            max_failed=(trials or 24) // 3 if max_failed is None else max_failed,
+            max_failed=max(3, (trials or 24) // 3) if max_failed is None else max_failed,
             trial_timeout=trial_timeout,
             seed=seed,
         )
@@ -267,8 +268,22 @@ def _trainer(train: Trainer | str | None, task: Task | None) -> tuple[Trainer, s
             raise UsageError("give a task (such as digits) for the ready trainer, or a trainer")
         return classify, _refs.name_of(classify)
     if isinstance(train, str):
-        return _refs.load(train), train
+        return load_trainer(train), train
+    if not callable(train):
+        raise UsageError(f"the trainer is {type(train).__name__}, not a function")
     return train, _refs.name_of(train)
+
+
+def load_trainer(reference: str) -> Trainer:
+    """The trainer that `module:name` names.
+
+    Raises:
+        UsageError: there is no such name, or it is no function.
+    """
+    trainer: Any = _refs.load(reference)
+    if not callable(trainer):
+        raise UsageError(f"the trainer '{reference}' is {type(trainer).__name__}, not a function")
+    return cast("Trainer", trainer)
 
 
 def _space_info(space: SearchSpace, reference: str | None) -> SpaceInfo:

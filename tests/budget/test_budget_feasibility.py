@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas._estimate import Estimate
-from hwnas.budget import Budget
+from hwnas.budget import Budget, make_reward
 from hwnas.errors import BudgetError
 
 BUDGET = Budget.parse("latency@pixel6 <= 10 ms, throughput >= 100 items/s")
@@ -158,3 +158,15 @@ def test_doubt_and_confidence_only_ever_raise_the_violation(
     sure, unsure = {"macs": Estimate(cost, std)}, {"macs": Estimate(cost, std + more)}
     assert strict.violation(sure) >= loose.violation(sure)
     assert strict.violation(unsure) >= strict.violation(sure)
+
+
+def test_a_declared_metric_may_be_zero() -> None:
+    """A recall of 0 early on is a plain violation, not an error; a cost of 0 stays one."""
+    budget = Budget.parse("recall >= 0.5", metrics=["recall"])
+    assert budget.violations({"recall": 0.0}) == {"recall": 1.0}
+    assert make_reward("hard")(0.9, {"recall": 0.0}, budget) == 0.0
+    below = Budget.parse("error <= 0.5", metrics=["error"])
+    assert below.feasible({"error": 0.0})
+    assert make_reward("hard")(0.9, {"error": 0.0}, below) == 0.9
+    with pytest.raises(BudgetError, match="inf"):
+        make_reward("soft")(0.9, {"error": 0.0}, below)

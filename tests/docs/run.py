@@ -26,7 +26,7 @@ BLOCK = re.compile(
 )
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)")
-LIMIT = 600  # seconds for one block
+LIMIT = 300  # seconds for one block
 
 
 def command(language: str, code: str, folder: Path, number: int) -> list[str] | None:

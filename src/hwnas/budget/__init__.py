@@ -6,6 +6,7 @@ costs keep it, by how much, and `make_reward` makes the number that a search max
 
 from __future__ import annotations
 
+from hwnas._estimate import Estimate
 from hwnas.budget._budget import Budget
 from hwnas.budget._constraint import Constraint, Cost, Costs
 from hwnas.budget._reward import CustomReward, RatioReward, Reward, RewardFunction, make_reward
@@ -17,6 +18,7 @@ __all__ = [
     "Cost",
     "Costs",
     "CustomReward",
+    "Estimate",
     "RatioReward",
     "Reward",
     "RewardFunction",

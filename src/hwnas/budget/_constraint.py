@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from hwnas._estimate import Estimate
 from hwnas.budget._units import EXACT, quantity_of
+from hwnas.cost import METRICS
 from hwnas.errors import BudgetError
 
 Cost: TypeAlias = float | int | Estimate
@@ -70,17 +71,18 @@ class Constraint:
     def bound(self, costs: Costs, *, where: str = "") -> float:
         """The cost that has to keep the limit: a number as it is, an estimate's quantile.
 
-        The lower quantile of a `>=` constraint is never below zero.
+        The lower quantile of a `>=` constraint is never below zero. A metric that a trainer
+        declares may be zero, as a recall is early on; a cost may not.
 
         Raises:
             BudgetError: the cost is missing, not a number, not finite or not above zero; the
                 message begins with `where` (for example `trial 7`) and names the metric.
         """
-        cost = checked(costs, self.key, where=where)
+        cost = checked(costs, self.key, positive=self.metric in METRICS, where=where)
         if self.op == ">=":
             return max(cost.quantile(1 - self.confidence), 0.0)
         bound = cost.quantile(self.confidence)
-        if not 0 < bound < math.inf:
+        if not (math.isfinite(bound) and (bound > 0 or self.metric not in METRICS)):
             raise BudgetError(
                 f"{at(where)}the {self.confidence} quantile of '{self.key}' is {bound} "
                 f"(value {cost.value}, std {cost.std}); it must be finite and above zero"
@@ -104,7 +106,9 @@ class Constraint:
             BudgetError: see `bound`.
         """
         bound = self.bound(costs, where=where)
-        return self.limit / bound if self.op == "<=" else bound / self.limit
+        if self.op == ">=":
+            return bound / self.limit
+        return self.limit / bound if bound else math.inf
 
     def __str__(self) -> str:
         options = []

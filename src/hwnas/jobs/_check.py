@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwnas.errors import DeviceError, JobError
+from hwnas import _plugins
+from hwnas.errors import DeviceError, JobError, UsageError
 from hwnas.jobs._meter import MEASURED, measured_keys, open_device
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
 
     devices = [device.name for device in spec.devices]
     if len(set(devices)) < len(devices):
-        raise JobError(f"a device is given twice: {', '.join(devices)}")
+        raise UsageError(f"a device is given twice: {', '.join(devices)}")
+    for device in spec.devices:
+        _plugins.load("runtimes", device.runtime)
     own = {"reward", spec.metric, *spec.metrics}
     budget = Budget.parse(spec.budget, metrics=own, devices=devices) if spec.budget else Budget()
     wanted = [c.key for c in budget] + [o.name for o in spec.objectives]
@@ -64,4 +67,7 @@ def _check_cost(key: str, spec: JobSpec) -> None:
 
 
 def _shapeless(key: str) -> JobError:
-    return JobError(f"'{key}' depends on the input: give a task or input_shape=(C, H, W)")
+    return JobError(
+        f"'{key}' depends on the input: give a task, or the input's shape (input_shape=(C, H, W) "
+        "or --input-shape C,H,W)"
+    )

@@ -156,11 +156,10 @@ class Coordinator:
             **measured,
         }
         known = {**{name: Estimate(v) for name, v in result["metrics"].items()}, **costs}
-        where = f"trial {number}"
         try:
-            violations = self._budget.violations(known, where=where)
+            violations = self._budget.violations(known)
             accuracy = result["metrics"][self._job.spec.metric]
-            reward = self._reward(accuracy, known, self._budget, where=where)
+            reward = self._reward(accuracy, known, self._budget)
             values = [self._objective(o.name, reward, known) for o in self._job.spec.objectives]
         except BudgetError as error:
             self._fail(number, "metrics", str(error))
@@ -200,10 +199,10 @@ class Coordinator:
 
     def _too_many_failures(self) -> str:
         failed = [t for t in self._trials() if t.state == TrialState.FAIL]
-        last = failed[-1].user_attrs.get("failure", {}).get("reason", "")
+        reason = failed[-1].user_attrs.get("failure", {}).get("reason", "")
         return (
             f"{self._failed} trials failed, more than the {self._job.spec.max_failed} allowed "
-            f"(--max-failed); the last: {last}"
+            f"(--max-failed); the last was trial {failed[-1].number}: {reason}"
         )
 
     def _trials(self) -> list[optuna.trial.FrozenTrial]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwnas._files import write_text
-from hwnas.errors import JobError
+from hwnas.errors import JobError, UsageError
 
 _VERSIONS = ("hwnas", "torch", "numpy", "optuna", "onnx", "onnxruntime")
 
@@ -42,7 +42,7 @@ class Objective(_Strict):
         """`max accuracy, min latency`; `reward` alone means `max reward`.
 
         Raises:
-            JobError: not of this form, or a name given twice.
+            UsageError: not of this form, or a name given twice.
         """
         found = []
         for part in text.split(","):
@@ -50,12 +50,12 @@ class Objective(_Strict):
             if len(words) == 1 and words[0] == "reward":
                 words = ["max", "reward"]
             if len(words) != 2 or words[0] not in ("max", "min"):
-                raise JobError(
+                raise UsageError(
                     f"objective '{part.strip()}' is not of the form 'max NAME' or 'min NAME'"
                 )
             found.append(cls(name=words[1], direction=words[0]))  # type: ignore[arg-type]
         if len({o.name for o in found}) < len(found):
-            raise JobError(f"an objective is given twice in '{text}'")
+            raise UsageError(f"an objective is given twice in '{text}'")
         return tuple(found)
 
 
@@ -72,20 +72,28 @@ class DeviceSpec(_Strict):
         """`NAME`, or `NAME=RUNTIME?threads=2&batch_size=8`.
 
         Raises:
-            JobError: not of this form.
+            UsageError: not of this form.
         """
-        name, _, rest = text.partition("=")
+        name, equals, rest = text.partition("=")
         runtime, _, query = rest.partition("?")
+        if not name.strip() or (equals and not runtime.strip()):
+            raise UsageError(
+                f"device '{text}' is not of the form NAME or NAME=RUNTIME?threads=2&batch_size=8"
+            )
         options: dict[str, Any] = {"name": name.strip()}
         if runtime:
             options["runtime"] = runtime.strip()
         for pair in filter(None, query.split("&")):
             key, _, value = pair.partition("=")
+            if key.strip() not in ("threads", "batch_size"):
+                raise UsageError(
+                    f"device '{text}' has no option '{key.strip()}'; known: threads, batch_size"
+                )
             options[key.strip()] = value.strip()
         try:
             return cls(**options)
         except ValidationError as error:
-            raise JobError(f"device '{text}': {_first(error)}") from error
+            raise UsageError(f"device '{text}': {_first(error)}") from error
 
 
 class JobSpec(_Strict):
@@ -138,11 +146,15 @@ class JobSpec(_Strict):
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
-            raise JobError(f"{path.parent} is not a job: it has no {path.name}") from error
+            what = f"it has no {path.name}" if path.parent.is_dir() else "there is no such folder"
+            raise JobError(f"{path.parent} is not a job: {what}") from error
+        except NotADirectoryError as error:
+            raise JobError(f"{path.parent} is not a job: it is a file, not a folder") from error
         except ValidationError as error:
             raise JobError(f"{path} cannot be read: {_first(error)}") from error
 
 
 def _first(error: ValidationError) -> str:
     problem = error.errors()[0]
-    return f"{'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg']}"
+    message = problem["msg"].replace("Input should", "it should")
+    return f"{'.'.join(map(str, problem['loc'])) or 'content'}: {message}"

@@ -129,9 +129,13 @@ def _last_lines(path: Path, most: int = 16_384) -> tuple[str, ...]:
 
 
 def _best(records: Iterable[TrialRecord]) -> int | None:
-    """The feasible trial of the highest reward."""
+    """The feasible trial of the highest reward; of equal ones that with the largest margin."""
     able = [t for t in records if t.feasible and t.reward is not None]
-    return max(able, key=lambda t: (t.reward or 0.0, -t.number)).number if able else None
+
+    def merit(record: TrialRecord) -> tuple[float, float, int]:
+        return record.reward or 0.0, -max(record.violations.values(), default=0.0), -record.number
+
+    return max(able, key=merit).number if able else None
 
 
 def _nearest(records: Iterable[TrialRecord]) -> int | None:

@@ -25,7 +25,7 @@ function fixed(value, decimals) {
 const percent = (fraction) => `${digits(100 * fraction, 2)} %`;
 
 function duration(seconds) {
-  if (seconds < 59.5) return `${digits(seconds, 2)} s`;
+  if (seconds < 59.5) return `${seconds.toFixed(seconds < 9.95 ? 1 : 0)} s`;
   const minutes = Math.floor(Math.round(seconds) / 60);
   if (minutes < 60) return `${minutes} min ${Math.round(seconds) % 60} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -174,4 +173,4 @@ def _failure(trial: TrialRecord) -> list[RenderableType]:
     head = Text(f"trial {trial.number} ", style="red")
     head.append(f"{one_line(kind)}: {one_line(reason)}", style="default")
     log = clean("\n".join(failure.log if failure else ())).splitlines()[-_LOG_LINES:]
-    return [head, *(Padding(Text(line, style="dim"), (0, 0, 0, 4)) for line in log)]
+    return [head, *(Text(f"    {line}", style="dim") for line in log)]

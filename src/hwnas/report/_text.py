@@ -26,8 +26,10 @@ def one_line(text: object) -> str:
 
 def duration(seconds: float) -> str:
     """A time span: `0.4 s`, `42 s`, `3 min 12 s`, `1 h 5 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     if seconds < 59.5:
-        return f"{format_number(seconds, 2)} s"
+        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"

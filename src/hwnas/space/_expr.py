@@ -21,6 +21,10 @@ Arch: TypeAlias = dict[str, Value]
 _BARE_LABEL = re.compile(r"[A-Za-z_\[][\w./\-\[\]]*")
 
 
+class OpenValueError(SpaceError):
+    """A choice was used as if it had a value before an arch is chosen."""
+
+
 class Expr:
     """A formula over choices, immutable. `Choice` is its leaf.
 
@@ -150,7 +154,7 @@ class Expr:
         raise SpaceError(f"~ has no meaning for {self!r}: write hwnas.space.logical_not(...)")
 
     def __bool__(self) -> NoReturn:
-        raise SpaceError(
+        raise OpenValueError(
             f"{self!r} has no truth value before an arch is chosen: use layers of hwnas.space.nn, "
             "not torch.nn; LayerChoice, Repeat or Choice(..., when=...) in place of `if`; and "
             "& | logical_not in place of and, or, not"
@@ -166,7 +170,7 @@ class Expr:
         self._no_number()
 
     def _no_number(self) -> NoReturn:
-        raise SpaceError(
+        raise OpenValueError(
             f"{self!r} is no number before an arch is chosen: give it to a layer of "
             "hwnas.space.nn in place of torch.nn, use Repeat in place of range, and "
             "hwnas.space.floor in place of int"

@@ -20,7 +20,7 @@ from hwnas.space._base import SearchSpace
 from hwnas.space._choice import Choice
 from hwnas.space._code_hash import code_hash
 from hwnas.space._decision import Decision
-from hwnas.space._expr import Arch, Value, disjunction, exprs, resolve
+from hwnas.space._expr import Arch, OpenValueError, Value, disjunction, exprs, resolve
 from hwnas.space._modes import BuildRun, Site, SupernetRun, TemplateRun
 from hwnas.space._naming import name_choices
 from hwnas.space._run import Run
@@ -168,6 +168,8 @@ def _explained() -> Iterator[None]:
     """Say what to do where plain torch code meets an open choice or a tensor without values."""
     try:
         yield
+    except OpenValueError as error:
+        raise SpaceError(f"{_where(error)}: {error}") from error
     except TypeError as error:
         if re.search(r"(type |not |got |')(Op|Choice)\b", str(error)):
             raise SpaceError(

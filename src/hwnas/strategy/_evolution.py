@@ -21,12 +21,16 @@ class RegularizedEvolution(Strategy):
     The population is the `population_size` youngest finished trials. The parent is the best of
     `sample_size` drawn from it: a trial that keeps its constraints beats one that does not, of two
     that keep them the better value wins, of two that do not the smaller violation (Deb 2000).
-    Until the population is full, archs are random.
+    The first `random_trials` archs are random; the paper waits until the population is full, which
+    a search of a few dozen trials cannot afford.
     """
 
-    def __init__(self, population_size: int = 20, sample_size: int = 5) -> None:
+    def __init__(
+        self, population_size: int = 20, sample_size: int = 5, random_trials: int = 8
+    ) -> None:
         self.population_size = population_size
         self.sample_size = sample_size
+        self.random_trials = max(random_trials, sample_size)
 
     def propose(
         self,
@@ -41,7 +45,7 @@ class RegularizedEvolution(Strategy):
 
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         population = done[-self.population_size :]
-        if len(population) < self.population_size:
+        if len(done) < self.random_trials:
             return space.sample(rng)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
 

@@ -43,7 +43,8 @@ class Journal(JournalFileBackend):
     """A journal file whose writer can group entries: one append and one fsync per group.
 
     A kill or a full disk in the middle of an append leaves part of a line. Opening the journal cuts
-    such a torn tail, so what was written before it stays readable; a group is never seen in part.
+    such a torn tail, so what was written before it stays readable. After it a group may be there in
+    part, its first entries whole: a trial that is not told yet, or has not all of its parameters.
     """
 
     def __init__(self, path: Path) -> None:

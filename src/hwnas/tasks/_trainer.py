@@ -15,6 +15,8 @@ A trainer is any function
   text from a command line can be converted (`trainer_options`).
 - The returned metrics are finite numbers by name. They name the objective of the search;
   `accuracy` is the validation accuracy, 0 to 1. Other metrics may be constrained or optimised.
+- Metrics beyond `accuracy` that a budget is to limit are declared on the function:
+  `train.metrics = ("f1",)`.
 - A trainer that fails raises; the trial is recorded as failed with the message.
 """
 
