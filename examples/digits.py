@@ -15,9 +15,7 @@ from pathlib import Path
 import torch
 
 import hwnas
-from hwnas.cli._console import out
-from hwnas.cli._progress import Progress
-from hwnas.cli._result import print_result
+from hwnas.cli import Progress, print_result
 from hwnas.zoo import load_space
 
 SHAPE = (1, 8, 8)
@@ -55,7 +53,7 @@ def main() -> int:
             observer=progress,
         )
     print(f"search: {time.monotonic() - began:.1f} s")
-    print_result(result, out)
+    print_result(result)
     if not result.feasible:
         return 3
     result.report(JOB / "report.html")

@@ -10,26 +10,28 @@ import typer
 
 from hwnas import __version__
 from hwnas.cli import _export, _measure, _report, _search, _show, _space
-from hwnas.cli._console import error
-from hwnas.errors import HwnasError, UsageError
+from hwnas.cli._console import INTERRUPTED, OK, USAGE, error
+from hwnas.cli._errors import explain, own_line
 
 app = typer.Typer(
     name="hwnas",
     help="Find neural networks that are accurate and keep a hardware budget on your devices.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 nothing feasible found, 130 interrupted.",
 )
-app.command("search")(_search.search)
+app.command("space")(_space.space)
+app.command("search", epilog=_search.EPILOG)(_search.search)
 app.command("show")(_show.show)
 app.command("report")(_report.report)
 app.command("export")(_export.export)
 app.command("measure")(_measure.measure)
-app.command("space")(_space.space)
 
 _DEBUG = "HWNAS_DEBUG"
+
+# The base of all wrong usage; typer exports only this one of its classes.
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def _version(wanted: bool) -> None:
@@ -38,35 +40,47 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of errors.", metavar="")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version.", metavar=""
+        ),
     ] = False,
 ) -> None:
     if debug:
         os.environ[_DEBUG] = "1"
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
 
 
 def main() -> None:
     """Run the command and exit with its code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        app()
-    except UsageError as problem:
-        _end(problem, str(problem), 2)
-    except HwnasError as problem:
-        _end(problem, str(problem), 1)
-    except OSError as problem:
-        where = f" ({problem.filename})" if problem.filename else ""
-        _end(problem, f"{problem.strerror or problem}{where}", 1)
-    except Exception as problem:  # noqa: BLE001 - the last place to turn a bug into a message
-        text = f"{type(problem).__name__}: {problem} (a bug, please report it; see hwnas --debug)"
-        _end(problem, text, 1)
-
-
-def _end(problem: Exception, text: str, code: int) -> None:
-    if os.environ.get(_DEBUG):
-        raise problem
-    error(text)
-    sys.exit(code)
+        return app(standalone_mode=False) or OK
+    except _WrongUsage as problem:
+        context = getattr(problem, "ctx", None)
+        path = context.command_path if context else "hwnas"
+        text = getattr(problem, "format_message", problem.__str__)().rstrip(".")
+        error(f"{text} (see {path} --help)")
+        return USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (Exception, SystemExit) as problem:
+        if os.environ.get(_DEBUG):
+            raise
+        if isinstance(problem, SystemExit) and own_line(problem) is None:
+            raise
+        text, code = explain(problem)
+        error(text)
+        return code

@@ -7,25 +7,35 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli._console import NOTHING_FEASIBLE, out
+from hwnas.cli._console import NOTHING_FEASIBLE, command, say
 
 
 def export(
-    job: Annotated[Path, typer.Argument(help="The job's folder.")],
-    path: Annotated[Path, typer.Argument(help="The folder to write.")],
+    job: Annotated[
+        Path, typer.Argument(metavar="JOB", help="The job's folder.", show_default=False)
+    ],
+    path: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)
+    ],
     trial: Annotated[
         int | None,
-        typer.Option(help="Another trial than the winner."),
+        typer.Option(min=0, metavar="N", help="Another trial than the winner, by its number."),
     ] = None,
 ) -> None:
-    """Write the winner: arch.json, model.onnx, model.safetensors, card.md.
+    """Write the winner: arch.json, model.onnx, model.safetensors, card.md, card.json.
 
     Reads the test split, once, for the accuracy on the card.
     """
     from hwnas._search import Result
+    from hwnas.cli._result import print_best
 
     result = Result.open(job)
+    best = result.best if trial is None else None
     result.export(path, trial)
-    out.print((path / "card.md").read_text(), markup=False, soft_wrap=True)
-    if trial is None and not result.feasible:
+    if best is not None:
+        print_best(result.view, best)
+    names = ", ".join(sorted(file.name for file in path.iterdir()))
+    say(f"wrote {path}: {names}")
+    say(f"next: {command('measure', path)}")
+    if best is not None and not result.feasible:
         raise typer.Exit(NOTHING_FEASIBLE)

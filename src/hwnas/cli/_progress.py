@@ -11,15 +11,21 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hwnas.cli._console import out
+from hwnas.budget import format_number
+from hwnas.cli._console import count_text, out, say
 from hwnas.jobs import Observer
+from hwnas.report._text import duration, one_line
 
 if TYPE_CHECKING:
     from hwnas.jobs import Job, TrialRecord
 
 
 class Progress(Observer):
-    """Trials done, best so far, feasible, failed, time left; a line per trial without a screen."""
+    """Trials done, best so far, feasible, failed, time left; a line per trial without a screen.
+
+    Used as ``with Progress() as progress: hwnas.search(..., observer=progress)``; `quiet` shows
+    nothing at all.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -30,6 +36,7 @@ class Progress(Observer):
         self._phase = ""
         self._began = time.monotonic()
         self._metric = "accuracy"
+        self._limited = False
 
     def __enter__(self) -> Progress:
         if out.is_terminal and not self._quiet:
@@ -43,13 +50,19 @@ class Progress(Observer):
 
     def started(self, job: Job, done: int) -> None:
         """See `Observer`."""
-        self._total, self._done, self._before = job.spec.trials, done, done
-        self._metric = job.spec.metric
+        spec = job.spec
+        self._total, self._done, self._before = spec.trials, done, done
+        self._metric, self._limited = spec.metric, bool(spec.budget)
         self._began = time.monotonic()
-        again = f", {done} of them done before" if done else ""
+        if done:
+            self._recall(job)
+        before = f" ({done} of them are done)" if done else ""
+        budget = f" within {spec.budget}" if spec.budget else ""
         self._say(
-            f"searching {job.spec.space.name} ({job.spec.space.size:,} archs): {self._total} trials"
-            f"{again}, {job.spec.parallel} at a time, in {job.folder}"
+            f"searching {spec.space.name} ({count_text(spec.space.size, 'arch')}){budget}: "
+            f"{count_text(spec.trials, 'trial')}{before}, {spec.parallel} at a time, "
+            f"in {job.folder}",
+            keep=True,
         )
 
     def trial_started(self, number: int) -> None:
@@ -58,7 +71,8 @@ class Progress(Observer):
 
     def reported(self, number: int, step: int, metrics: dict[str, float]) -> None:
         """See `Observer`."""
-        shown = f", {self._metric} {metrics[self._metric]:.4f}" if self._metric in metrics else ""
+        value = metrics.get(self._metric)
+        shown = "" if value is None else f", {self._metric} {format_number(value, 4)}"
         self._running[number] = f"step {step}{shown}"
 
     def measuring(self, number: int) -> None:
@@ -69,80 +83,89 @@ class Progress(Observer):
         """See `Observer`."""
         self._running.pop(record.number, None)
         self._done += 1
+        self._count(record)
         if record.failure is not None:
-            self._failed += 1
-            self._say(f"trial {record.number} failed: {record.failure.reason}")
-            return
-        self._feasible += bool(record.feasible)
-        best = self._best
-        if best is None or _rank(record) > _rank(best):
-            self._best = record
-        value = record.value(self._metric)
-        verdict = "feasible" if record.feasible else "over budget"
-        self._say(
-            f"trial {record.number}: {self._metric} {value:.4f}, "
-            f"reward {record.reward:.4f}, {verdict}"
-        )
+            self._say(f"trial {record.number} failed: {record.failure.reason}", keep=True)
+        else:
+            self._say(f"trial {record.number}: {self._facts(record)}")
 
     def phase(self, text: str) -> None:
         """See `Observer`."""
         self._phase = text
         self._say(text)
 
-    def _say(self, text: str) -> None:
-        if not self._quiet and self._live is None:
-            out.print(Text(text), soft_wrap=True)
-        elif self._live is not None and ("failed:" in text or text.startswith("searching")):
-            self._live.console.print(Text(text), soft_wrap=True)
+    def _recall(self, job: Job) -> None:
+        """Count the trials of an earlier run."""
+        from hwnas.jobs import read_job
+
+        for record in read_job(job.folder).trials:
+            if record.state != "running":
+                self._count(record)
+
+    def _count(self, record: TrialRecord) -> None:
+        if record.failure is not None:
+            self._failed += 1
+            return
+        self._feasible += bool(record.feasible)
+        if self._best is None or _rank(record) > _rank(self._best):
+            self._best = record
+
+    def _facts(self, record: TrialRecord) -> str:
+        facts = [f"{self._metric} {format_number(record.value(self._metric) or 0.0, 4)}"]
+        if self._limited:
+            facts.append(f"reward {format_number(record.reward or 0.0, 4)}")
+            facts.append("within budget" if record.feasible else "over budget")
+        return ", ".join(facts)
+
+    def _say(self, text: str, *, keep: bool = False) -> None:
+        """Print a line; on a screen only those that are to stay above the live display."""
+        if not self._quiet and (keep or self._live is None):
+            say(one_line(text), out if self._live is None else self._live.console)
 
     def _left(self) -> str:
         ended = self._done - self._before
-        if ended == 0:
-            return "time left unknown"
+        if ended == 0 or self._done >= self._total:
+            return ""
         seconds = (time.monotonic() - self._began) / ended * (self._total - self._done)
-        return f"about {_duration(seconds)} left"
+        return f"about {duration(round(seconds))} left"
 
     def __rich__(self) -> RenderableType:
-        facts = Table.grid(padding=(0, 2))
-        best = "none yet"
-        if self._best is not None:
-            value = self._best.value(self._metric)
-            mark = "" if self._best.feasible else ", over budget"
-            best = (
-                f"{self._metric} {value:.4f}, reward {self._best.reward:.4f} "
-                f"(trial {self._best.number}{mark})"
-            )
-        facts.add_row("best", Text(best, style="bold"))
-        facts.add_row(
-            "trials",
-            Text.assemble(
-                (f"{self._feasible} feasible", "green"),
-                f", {self._done - self._failed - self._feasible - self._before} over budget, ",
-                (f"{self._failed} failed", "red" if self._failed else "dim"),
-            ),
-        )
-        for number, state in sorted(self._running.items()):
-            facts.add_row(Text(f"trial {number}", style="dim"), Text(state, style="dim"))
+        if not self._total:
+            return Text("starting ...", style="dim")
+        elapsed = f"{duration(round(time.monotonic() - self._began))} elapsed"
+        times = ", ".join(filter(None, (elapsed, "" if self._phase else self._left())))
         bar = Table.grid(padding=(0, 1))
-        elapsed = _duration(time.monotonic() - self._began)
         bar.add_row(
-            ProgressBar(total=max(self._total, 1), completed=self._done, width=32),
-            Text(f"{self._done}/{self._total}  {elapsed} elapsed, {self._phase or self._left()}"),
+            ProgressBar(total=self._total, completed=self._done, width=20),
+            Text(f"{self._done} of {count_text(self._total, 'trial')}", style="bold"),
+            Text(times, style="dim"),
         )
-        return Group(bar, facts)
+        facts = Table.grid(padding=(0, 2))
+        facts.add_column(no_wrap=True)
+        facts.add_column(no_wrap=True, overflow="ellipsis")
+        best = self._best
+        if best is not None:
+            facts.add_row("best", Text(f"trial {best.number}: {self._facts(best)}", style="bold"))
+        facts.add_row("so far", self._counts())
+        for number, state in sorted(self._running.items()):
+            facts.add_row(Text(f"trial {number}", style="dim"), Text(one_line(state), style="dim"))
+        phase = [Text(self._phase, style="cyan")] if self._phase else []
+        return Group(bar, facts, *phase)
+
+    def _counts(self) -> Text:
+        good = self._done - self._failed
+        parts: list[tuple[str, str]] = [(f"{good} trained", "")]
+        if self._limited:
+            parts = [
+                (f"{self._feasible} within budget", "green" if self._feasible else ""),
+                (f"{good - self._feasible} over budget", ""),
+            ]
+        parts.append((f"{self._failed} failed", "red" if self._failed else "dim"))
+        text = Text()
+        for place, part in enumerate(parts):
+            text.append(", " if place else "").append(*part)
+        return text
 
 
 def _rank(record: TrialRecord) -> tuple[bool, float]:
     return bool(record.feasible), record.reward or 0.0
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {rest} s"
-        if minutes
-        else f"{rest} s"
-    )

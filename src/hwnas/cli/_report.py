@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli._console import out
+from hwnas.cli._console import say
+from hwnas.errors import UsageError
 
 
 def report(
-    job: Annotated[Path, typer.Argument(help="The job's folder.")],
+    job: Annotated[
+        Path, typer.Argument(metavar="JOB", help="The job's folder.", show_default=False)
+    ],
     path: Annotated[
         Path | None,
-        typer.Argument(help="The file to write; by default report.html in the job's folder."),
+        typer.Argument(
+            metavar="[FILE]", help="The file to write; by default report.html in the job's folder."
+        ),
     ] = None,
 ) -> None:
     """Write a report that opens in any browser, without a network."""
@@ -22,5 +27,7 @@ def report(
     from hwnas.report import write_report
 
     target = path or job / "report.html"
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; name a file, such as {target / 'report.html'}")
     write_report(read_job(job), target)
-    out.print(str(target), markup=False, soft_wrap=True)
+    say(f"wrote {target}")

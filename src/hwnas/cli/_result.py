@@ -5,35 +5,85 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+from hwnas._estimate import Estimate
+from hwnas.budget import format_number
+from hwnas.cli._console import arch_text, command, out, print_wide, say
 from hwnas.report import trials_table
+from hwnas.report._text import estimate_text, one_line, percent
 
 if TYPE_CHECKING:
     from hwnas._search import Result
+    from hwnas.budget import Budget, Constraint
+    from hwnas.jobs import JobView, TrialRecord
+
+_SHOWN = 12
+_MANY = 10
 
 
-def print_result(result: Result, console: Console) -> None:
-    """The trials, the winner or the nearest miss, and what to do next."""
+def print_result(result: Result, console: Console = out) -> None:
+    """The best trials, the winner or the nearest miss, and what to do next.
+
+    Raises:
+        JobError: no trial was completed.
+    """
     view = result.view
-    console.print(trials_table(view))
+    print_wide(trials_table(view, limit=_SHOWN), console)
     best = result.best
-    accuracy = best.value(view.metric)
-    if result.feasible:
-        title = Text.assemble(("winner: ", "bold green"), f"trial {best.number}")
-    else:
-        title = Text.assemble(
-            ("nothing keeps the budget; ", "bold red"), f"nearest: trial {best.number}"
-        )
-    console.print(title.append(f", {view.metric} {accuracy:.4f}, reward {best.reward:.4f}"))
-    arch = ", ".join(f"{label}={choice}" for label, choice in best.arch.items())
-    console.print(Text(f"  {arch}"), soft_wrap=True)
-    for key, violation in best.violations.items():
-        verdict = (
-            f"{-violation:.1%} below its limit" if violation <= 0 else f"over by {violation:.1%}"
-        )
-        console.print(Text(f"  {key}: {verdict}"))
+    console.print()
+    print_best(view, best, console)
     folder = view.folder
-    console.print(
-        Text(f"next: hwnas show {folder} | hwnas report {folder} | hwnas export {folder} OUT")
+    console.print()
+    say("next:", console)
+    for words in (("report", folder), ("export", folder, f"{folder}-winner"), ("show", folder)):
+        say(f"  {command(*words)}", console)
+
+
+def print_best(view: JobView, best: TrialRecord, console: Console = out) -> None:
+    """The winner, or the nearest miss, with each limit of the budget."""
+    title = (
+        Text("winner: ", style="bold green")
+        if view.winner is not None
+        else Text("nothing keeps the budget; the nearest: ", style="bold red")
     )
+    title.append(f"trial {best.number}, {one_line(view.metric)} ", style="bold")
+    title.append(format_number(best.value(view.metric) or 0.0, 4), style="bold")
+    if best.reward is not None:
+        title.append(f" (reward {format_number(best.reward, 4)})")
+    say(title, console)
+    say(f"  {one_line(arch_text(best.arch))}", console)
+    if len(view.budget):
+        metrics = {name: Estimate(value) for name, value in best.metrics.items()}
+        print_wide(limits_table(view.budget, {**metrics, **best.costs}), console)
+
+
+def limits_table(budget: Budget, costs: dict[str, Estimate]) -> Table:
+    """For each constraint: the cost, the limit, and by how much it is kept or broken."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=0)
+    for constraint in budget:
+        kept = constraint.violation(costs) <= 0
+        cost = costs[constraint.key]
+        table.add_row(
+            "",
+            Text(constraint.key),
+            Text(estimate_text(constraint.key, cost, constraint.unit)),
+            Text(f"limit {constraint.op} {constraint.written_limit} {constraint.unit}".rstrip()),
+            Text.assemble(
+                ("kept", "green") if kept else ("broken", "bold red"),
+                f", {_margin(constraint, costs)}",
+                f" at {100 * constraint.confidence:g} % confidence" if cost.std else "",
+            ),
+        )
+    return table
+
+
+def _margin(constraint: Constraint, costs: dict[str, Estimate]) -> str:
+    """How far the cost is from the limit, in words."""
+    excess = constraint.bound(costs) / constraint.limit - 1
+    if excess >= _MANY - 1:
+        return f"{excess + 1:,.0f} times the limit"
+    size = "over 99 %" if excess < -0.99 else percent(abs(excess))
+    return f"{size} {'above' if excess > 0 else 'below'} it"

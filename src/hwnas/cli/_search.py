@@ -3,176 +3,312 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli._console import INTERRUPTED, NOTHING_FEASIBLE, err, out, print_json
+from hwnas.cli._console import INTERRUPTED, NOTHING_FEASIBLE, command, err, print_json, say
 from hwnas.errors import UsageError
+
+if TYPE_CHECKING:
+    from hwnas._search import Result
+    from hwnas.cli._progress import Progress
+
+EPILOG = (
+    "Example: hwnas search digits_cnn --task digits --budget 'latency <= 0.5 ms, params <= 20 k' "
+    "--trials 24 --parallel 2"
+)
+
+_WHAT, _BUDGET, _HOW = "What is searched", "Budget and devices", "How"
+_WHERE, _FAILING = "Where it is kept", "When things fail"
+
+# What may be said together with --resume; all else is read from the job.
+_WITH_RESUME = {"job", "resume", "trials", "parallel", "accept_code_change", "json"}
 
 
 def search(
+    context: typer.Context,
     space: Annotated[
         str | None,
-        typer.Argument(help="A space of the zoo (digits_cnn ...), or module:name of your own."),
+        typer.Argument(
+            metavar="SPACE",
+            help="A space of the zoo (digits_cnn, mnist_cnn, image_cnn ...), or module:name or "
+            "file.py:name of your own.",
+        ),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            help="Data: digits, idx:FOLDER, cifar10:FOLDER, "
-            "images:FOLDER_OR_ZIP?size=32&limit=2000."
+            metavar="TASK",
+            help="The data: digits, idx:FOLDER, cifar10:FOLDER, "
+            "images:FOLDER_OR_ZIP?size=32&limit=2000.",
+            rich_help_panel=_WHAT,
         ),
     ] = None,
-    budget: Annotated[str, typer.Option(help="Such as 'latency <= 2 ms, params <= 3 M'.")] = "",
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="How many networks to train; default 24.")
-    ] = None,
-    parallel: Annotated[
-        int | None, typer.Option(min=1, help="How many at a time; default 1.")
-    ] = None,
-    job: Annotated[
-        Path | None,
-        typer.Option(help="The job's folder; by default a new one under runs/."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with the job in --job; a new --trials or --parallel may be given.",
-        ),
-    ] = False,
     train: Annotated[
         str | None,
-        typer.Option(help="Your trainer, module:function; by default the ready one for --task."),
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Your trainer; by default the ready one, which needs --task.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A trainer option, such as epochs=3; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="OPTION=VALUE",
+            help="An option of the trainer, such as epochs=3; may be repeated.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
-    strategy: Annotated[
-        str, typer.Option(help="random, evolution, tpe, nsga2, gp or an installed one.")
-    ] = "evolution",
-    reward: Annotated[
-        str, typer.Option(help="hard, soft, or module:function(accuracy, costs, budget).")
-    ] = "hard",
-    objective: Annotated[
-        str, typer.Option(help="reward, or several such as 'max accuracy, min latency'.")
-    ] = "reward",
-    metric: Annotated[str, typer.Option(help="The trainer's metric that counts as accuracy.")] = (
-        "accuracy"
-    ),
+    metric: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The trainer's metric that counts as accuracy.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = "accuracy",
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C,H,W",
+            help="The shape of one input, such as 3,32,32, where no task tells it.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    budget: Annotated[
+        str,
+        typer.Option(
+            metavar="LIMITS",
+            help="Such as 'latency <= 2 ms, params <= 3 M'; by default there is none.",
+            show_default=False,
+            rich_help_panel=_BUDGET,
+        ),
+    ] = "",
     device: Annotated[
         list[str] | None,
         typer.Option(
-            help="What to measure on: NAME or NAME=RUNTIME?threads=2&batch_size=1 (runtimes: "
-            "onnxruntime, torch); may be repeated, the first is the default."
+            metavar="DEVICE",
+            help="What to measure on: NAME, or NAME=RUNTIME?threads=2&batch_size=1 (runtimes: "
+            "onnxruntime, torch); may be repeated, and the first is meant where the budget names "
+            "none.",
+            rich_help_panel=_BUDGET,
         ),
     ] = None,
     count_bias: Annotated[
-        bool, typer.Option("--count-bias", help="flops = 2 x MACs + biases, not 2 x MACs.")
+        bool,
+        typer.Option(
+            "--count-bias",
+            metavar="",
+            help="flops = 2 x MACs + biases, not 2 x MACs.",
+            rich_help_panel=_BUDGET,
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Decides archs, splits and training.")] = 0,
-    max_failed: Annotated[
+    trials: Annotated[
         int | None,
-        typer.Option(min=0, help="More failed trials than this end the search; default a third."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many networks to train; by default 24.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds after which a trial is failed."),
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="How many at a time; by default 1.", rich_help_panel=_HOW
+        ),
+    ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="random, evolution, tpe, nsga2, gp or an installed one.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "evolution",
+    reward: Annotated[
+        str,
+        typer.Option(
+            metavar="REWARD",
+            help="hard, soft, or module:name of a function (accuracy, costs, budget) -> number.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "hard",
+    objective: Annotated[
+        str,
+        typer.Option(
+            metavar="OBJECTIVES",
+            help="reward, or several such as 'max accuracy, min latency'.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "reward",
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Decides archs, splits and training.",
+            rich_help_panel=_HOW,
+        ),
+    ] = 0,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JOB",
+            help="The job's folder; by default a new one under runs/.",
+            rich_help_panel=_WHERE,
+        ),
     ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
+            metavar="URL",
             help="An Optuna storage URL, or env:NAME of a variable that holds one (so that a "
-            "password stays out of the command line); by default a journal in the job's folder."
+            "password stays out of the command line); by default a journal in the job's folder.",
+            rich_help_panel=_WHERE,
         ),
     ] = None,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            metavar="",
+            help="Print the result as JSON, and nothing else.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            metavar="",
+            help="Go on with the job in --job; a new --trials or --parallel may be given.",
+            rich_help_panel=_FAILING,
+        ),
+    ] = False,
     accept_code_change: Annotated[
         bool,
-        typer.Option("--accept-code-change", help="Resume although the network's code changed."),
+        typer.Option(
+            "--accept-code-change",
+            metavar="",
+            help="Resume although the code that builds the networks has changed.",
+            rich_help_panel=_FAILING,
+        ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    max_failed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="More failed trials than this end the search; by default a third of all.",
+            rich_help_panel=_FAILING,
+        ),
+    ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="A trial that takes longer is killed, and has failed.",
+            rich_help_panel=_FAILING,
+        ),
+    ] = None,
 ) -> None:
-    """Search a space for the most accurate network that keeps a budget.
-
-    hwnas search digits_cnn --task digits --budget 'latency <= 0.1 ms' --trials 24 --parallel 2
-    """
-    from hwnas._search import resume_search
-    from hwnas._search import search as run
+    """Search a space for the most accurate network that keeps a budget."""
+    from hwnas import _search
     from hwnas.cli._progress import Progress
     from hwnas.cli._result import print_result
+    from hwnas.cli._shape import parse_shape
     from hwnas.report import to_json
 
-    progress = Progress(quiet=json)
-    folder = job
-    try:
-        with progress:
-            if resume:
-                if folder is None:
-                    raise UsageError("--resume needs the job's folder: --job FOLDER")
-                result = resume_search(
-                    folder,
-                    trials=trials,
-                    parallel=parallel,
-                    accept_code_change=accept_code_change,
-                    observer=progress,
-                )
-            else:
-                if space is None:
-                    raise UsageError(
-                        "name a space, for example: hwnas search digits_cnn --task digits"
-                    )
-                folder = folder or _folder(space)
-                result = run(
-                    space,
-                    train,
-                    task=task,
-                    budget=budget,
-                    trials=trials,
-                    parallel=parallel,
-                    strategy=strategy,
-                    seed=seed,
-                    reward=reward,
-                    objective=objective,
-                    metric=metric,
-                    count_bias=count_bias,
-                    options=_trainer_options(train, set_ or []),
-                    devices=device or ["local"],
-                    max_failed=max_failed,
-                    trial_timeout=trial_timeout,
-                    folder=folder,
-                    storage=storage,
-                    observer=progress,
-                )
-    except KeyboardInterrupt:
-        err.print(
-            f"interrupted; what is done is kept. Go on with: hwnas search --resume --job {folder}",
-            markup=False,
-            soft_wrap=True,
+    if resume:
+        folder = _job_to_resume(context, job)
+    elif space is None:
+        raise UsageError("name a space, for example: hwnas search digits_cnn --task digits")
+    else:
+        folder = job or _search.new_folder(space)
+
+    def run(progress: Progress) -> Result:
+        if resume:
+            return _search.resume_search(
+                folder,
+                trials=trials,
+                parallel=parallel,
+                accept_code_change=accept_code_change,
+                observer=progress,
+            )
+        assert space is not None
+        return _search.search(
+            space,
+            train,
+            task=task,
+            budget=budget,
+            trials=trials,
+            parallel=parallel,
+            strategy=strategy,
+            seed=seed,
+            reward=reward,
+            objective=objective,
+            metric=metric,
+            count_bias=count_bias,
+            options=_trainer_options(train, set_ or []),
+            devices=device or ["local"],
+            input_shape=parse_shape(input_shape) if input_shape else None,
+            max_failed=max_failed,
+            trial_timeout=trial_timeout,
+            folder=folder,
+            storage=storage,
+            observer=progress,
         )
+
+    try:
+        with Progress(quiet=json) as progress:
+            result = run(progress)
+    except KeyboardInterrupt:
+        say(_interrupted(folder), err)
         raise typer.Exit(INTERRUPTED) from None
     if json:
         print_json(to_json(result.view))
     else:
-        print_result(result, out)
-    if not result.feasible:
+        print_result(result)
+    # Where no trial was completed, `best` says so.
+    if not result.best.feasible:
         raise typer.Exit(NOTHING_FEASIBLE)
 
 
-def _folder(space: str) -> Path:
-    from hwnas._search import new_folder
+def _job_to_resume(context: typer.Context, job: Path | None) -> Path:
+    if job is None:
+        raise UsageError("--resume needs the job's folder: --job FOLDER")
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    if extra := sorted(given - _WITH_RESUME):
+        names = ", ".join(
+            "SPACE" if name == "space" else "--" + name.strip("_").replace("_", "-")
+            for name in extra
+        )
+        raise UsageError(f"leave out {names}: --resume reads it from {job}, where it was fixed")
+    return job
 
-    return new_folder(space)
+
+def _interrupted(folder: Path) -> str:
+    if not (folder / "job.json").exists():
+        return "interrupted before the search began; nothing was written"
+    again = command("search", "--resume", "--job", folder)
+    return f"interrupted; what is done is kept. Go on with: {again}"
 
 
 def _trainer_options(train: str | None, pairs: list[str]) -> dict[str, object]:
-    from hwnas import _refs
+    from hwnas._search import load_trainer
     from hwnas.tasks import classify, trainer_options
 
-    given = {}
+    given: dict[str, str] = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
+        name, equals, value = (part.strip() for part in pair.partition("="))
         if not (name and equals):
-            raise UsageError(f"--set {pair}: write option=value, for example --set epochs=3")
-        given[name.strip()] = value
-    return trainer_options(_refs.load(train) if train else classify, given)
+            raise UsageError(f"--set '{pair}': write option=value, for example --set epochs=3")
+        if name in given:
+            raise UsageError(f"--set {name} is given twice")
+        given[name] = value
+    return trainer_options(load_trainer(train) if train else classify, given)

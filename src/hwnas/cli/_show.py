@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli._console import out, print_json
+from hwnas.cli._console import count_text, print_json, print_wide, say
+
+if TYPE_CHECKING:
+    from hwnas.jobs import JobView
 
 
 def show(
-    job: Annotated[Path, typer.Argument(help="The job's folder.")],
+    job: Annotated[
+        Path, typer.Argument(metavar="JOB", help="The job's folder.", show_default=False)
+    ],
     everything: Annotated[
-        bool, typer.Option("--all", help="Every cost, metric and decision.")
+        bool, typer.Option("--all", metavar="", help="Every cost, metric and decision.")
     ] = False,
     rows: Annotated[
-        bool, typer.Option("--rows", help="Rows as on a trials page: flops_million, ...")
+        bool,
+        typer.Option(
+            "--rows", metavar="", help="Flat rows as on a trials page: flops_million, ..."
+        ),
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Show this many trials at most.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Show this many trials at most.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")] = False,
 ) -> None:
     """Show a job's trials, best first; works while the search runs."""
     from hwnas.jobs import read_job
@@ -29,6 +39,22 @@ def show(
     if json:
         print_json(to_json(view))
     elif rows:
-        out.print(rows_table(view))
+        print_wide(rows_table(view))
     else:
-        out.print(trials_table(view, limit=limit, everything=everything))
+        say(_summary(view))
+        print_wide(trials_table(view, limit=limit, everything=everything))
+
+
+def _summary(view: JobView) -> str:
+    """What the job is and how far it has come."""
+    running = sum(trial.state == "running" for trial in view.trials)
+    feasible = sum(bool(trial.feasible) for trial in view.trials)
+    counts = [
+        f"{len(view.trials) - running} of {count_text(view.trials_asked, 'trial')} ended",
+        f"{running} not ended" if running else "",
+        f"{feasible} within budget" if len(view.budget) else "",
+        f"{len(view.failed)} failed" if view.failed else "",
+    ]
+    space = f"{view.space} ({count_text(view.size, 'arch')})"
+    budget = f"budget: {view.budget}" if len(view.budget) else "no budget"
+    return f"{space}, {budget}; {', '.join(filter(None, counts))}"

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from hwnas.cli._console import out, print_json
+from hwnas.cli._console import arch_text, count_text, out, print_json, say
+
+_LOGIC = {" & ": " and ", " | ": " or "}
 
 
 def space(
-    space: Annotated[str, typer.Argument(help="A space of the zoo, or module:name.")],
+    space: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPACE",
+            help="A space of the zoo, or module:name or file.py:name of your own.",
+            show_default=False,
+        ),
+    ],
     task: Annotated[
         str | None,
-        typer.Option(help="The data, which fixes input shape and classes."),
+        typer.Option(metavar="TASK", help="The data, which fixes input shape and classes."),
     ] = None,
     input_shape: Annotated[
         str | None,
-        typer.Option(help="The shape of one input, such as 3,32,32, where there is no task."),
+        typer.Option(
+            metavar="C,H,W", help="The shape of one input, such as 3,32,32, where no task tells it."
+        ),
     ] = None,
     count_bias: Annotated[
-        bool, typer.Option("--count-bias", help="flops = 2 x MACs + biases, not 2 x MACs.")
+        bool,
+        typer.Option("--count-bias", metavar="", help="flops = 2 x MACs + biases, not 2 x MACs."),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the sample.")] = 0,
+    json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")] = False,
 ) -> None:
     """Show a space's size, decisions, a sample and the range of its costs."""
     from hwnas.cli._space_facts import space_facts
@@ -33,20 +46,60 @@ def space(
     facts = space_facts(space, task, input_shape, seed, count_bias)
     if json:
         print_json(facts)
-        return
-    out.print(Text.assemble((space, "bold"), f": {facts['size']:,} archs"))
-    table = Table(box=None, pad_edge=False)
-    for title in ("decision", "choices", "taken when"):
-        table.add_column(title)
-    for row in facts["decisions"]:
-        choices = ", ".join(map(str, row["choices"]))
-        table.add_row(Text(row["label"]), Text(choices), Text(row["condition"] or "always"))
-    out.print(table)
-    out.print(Text(f"sample: {facts['sample']}"))
-    if facts["costs"]:
-        out.print(Text(f"costs over {facts['costs_over']}:"))
-        for name, (low, high) in facts["costs"].items():
-            meaning = f" ({facts['flops']})" if name == "flops" else ""
-            out.print(Text(f"  {name}: {low:,} to {high:,}{meaning}"))
     else:
-        out.print(Text("costs: give --task or --input-shape"))
+        _print(facts)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from hwnas.report._text import one_line
+
+    decisions = len(facts["decisions"])
+    say(
+        Text.assemble(
+            (facts["space"], "bold"),
+            f": {count_text(facts['size'], 'arch')}, {count_text(decisions, 'decision')}",
+        )
+    )
+    out.print()
+    table = _table("decision", "choices", "taken when")
+    for row in facts["decisions"]:
+        cells = (row["label"], ", ".join(map(str, row["choices"])), _condition(row["condition"]))
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    out.print(table)
+    out.print()
+    say(f"a random arch: {one_line(arch_text(facts['sample']))}")
+    if not facts["costs"]:
+        say("costs: not shown, they depend on the input (give --task or --input-shape)")
+        return
+    out.print()
+    costs = _table("cost", "smallest", "largest", "", right=(1, 2))
+    for name, (low, high) in facts["costs"].items():
+        meaning = facts["flops"] if name == "flops" else ""
+        costs.add_row(name, f"{low:,}", f"{high:,}", Text(meaning, style="dim"))
+    out.print(costs)
+    say(Text(f"over {facts['costs_over']}", style="dim"))
+
+
+def _table(*titles: str, right: tuple[int, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for place, title in enumerate(titles):
+        table.add_column(title, justify="right" if place in right else "left", overflow="fold")
+    return table
+
+
+def _condition(formula: str | None) -> str:
+    """A condition as people read it; strings in it stay as they are."""
+    if formula is None:
+        return "always"
+    text = re.sub(r'"(?:[^"\\]|\\.)*"| [&|] ', lambda m: _LOGIC.get(m[0], m[0]), formula)
+    return text[1:-1] if _is_enclosed(text) else text
+
+
+def _is_enclosed(text: str) -> bool:
+    """Whether the first parenthesis is closed by the last character."""
+    depth = 0
+    for place, mark in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(mark, 0)
+        if depth == 0:
+            return place == len(text) - 1 and mark == ")"
+    return False

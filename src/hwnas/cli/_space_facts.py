@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.errors import UsageError
+from hwnas.cli._shape import parse_shape
 
 _FEW = 300
 
@@ -24,7 +24,7 @@ def space_facts(
     from hwnas.zoo import load_space
 
     task = task_from_spec(task_spec) if task_spec else None
-    shape = _shape(shape_text) if shape_text else tuple(task.input_shape) if task else None
+    shape = parse_shape(shape_text) if shape_text else tuple(task.input_shape) if task else None
     space = load_space(reference, shape, task.num_classes if task else None)
     rng = np.random.default_rng(seed)
     sample = space.sample(rng)
@@ -57,10 +57,3 @@ def space_facts(
         "costs_over": over,
         "flops": flops_meaning(count_bias),
     }
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"--input-shape {text}: write numbers, such as 3,32,32") from error
