@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-HWNAS = str(Path(sys.executable).parent / "hwnas")
+from support import HWNAS, ROOT
 
 
 @pytest.fixture
@@ -42,12 +40,3 @@ def hwnas(folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
-
-
-def data_path(name: str) -> Path:
-    """A file of the measured data, or a skip that names it."""
-    base = Path(os.environ.get("HWNAS_TEST_DATA", ROOT.parent / "shared" / "data"))
-    path = base / name
-    if not path.exists():
-        pytest.skip(f"{path} is not there (set HWNAS_TEST_DATA)")
-    return path

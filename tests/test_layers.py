@@ -26,6 +26,8 @@ LAYERS = [
     "space",
 ]
 GROUND = {"errors", "_files", "_refs", "_plugins", "_estimate", "_pipes", "_process"}
+# The cost tables follow a space's open layers through its forward, by what these are made of.
+FRIENDS = {("cost", "space")}
 UNAWARE = {"device": {"space", "zoo"}, "zoo": set(), "predict": {"device"}}
 
 
@@ -61,6 +63,25 @@ def test_imports_point_down() -> None:
                 allowed = allowed and (target in LAYERS or target in GROUND)
             if not allowed:
                 wrong.append(f"{path.relative_to(ROOT)} imports hwnas.{target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_private_modules_stay_private() -> None:
+    """A package's `_modules` are imported by itself alone; others use what it exports."""
+    wrong = []
+    for path in sorted(ROOT.rglob("*.py")):
+        home = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.startswith("hwnas.")
+            ):
+                package, *rest = node.module.split(".")[1:]
+                private = any(part.startswith("_") for part in rest)
+                friends = (home, package) in FRIENDS or home in (package, "__init__")
+                if private and not friends:
+                    wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
     assert not wrong, "\n".join(wrong)
 
 

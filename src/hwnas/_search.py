@@ -148,7 +148,8 @@ def search(
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
         resume: go on with the job in `folder`, or start it if there is none. Give the same space
             and trainer, and a reward that is a function; all else is read from the folder, save
-            that `trials` and `parallel`, if given, replace what was asked for before.
+            that `trials`, `parallel`, `max_failed` and `trial_timeout`, if given, replace what
+            was asked for before.
         accept_code_change: resume although the code that builds the networks has changed.
         observer: told of what happens.
 
@@ -174,7 +175,9 @@ def search(
     if resume and (where / "job.json").exists():
         job = Job.open(where)
         _check_code(job, found, accept_code_change)
-        job.ask_for(trials, parallel)
+        job.ask_for(
+            trials=trials, parallel=parallel, max_failed=max_failed, trial_timeout=trial_timeout
+        )
         judge = make_reward(job.spec.reward if isinstance(reward, str) else reward)
     else:
         judge = make_reward(reward)
@@ -214,6 +217,8 @@ def resume_search(
     *,
     trials: int | None = None,
     parallel: int | None = None,
+    max_failed: int | None = None,
+    trial_timeout: float | None = None,
     accept_code_change: bool = False,
     observer: Observer | None = None,
 ) -> Result:
@@ -235,6 +240,8 @@ def resume_search(
         task=task,
         trials=trials,
         parallel=parallel,
+        max_failed=max_failed,
+        trial_timeout=trial_timeout,
         folder=folder,
         resume=True,
         accept_code_change=accept_code_change,

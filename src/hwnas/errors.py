@@ -41,3 +41,10 @@ class JobError(HwnasError):
 
 class UsageError(HwnasError):
     """A name or an option that hwnas does not know."""
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line; our own errors speak for themselves, others name their class."""
+    text = str(error).strip().splitlines()
+    first = text[0] if text else "no message"
+    return first if isinstance(error, HwnasError) else f"{type(error).__name__}: {first}"

@@ -52,7 +52,7 @@ def one_line_error(stdout: str, stderr: str) -> str:
         (["show", "nets.py"], 1, ["nets.py is not a job", "a file"]),
         (["report", "nothing"], 1, ["nothing is not a job"]),
         (["export", "nothing", "out"], 1, ["nothing is not a job"]),
-        (["measure", "."], 1, ["no export", "card.json"]),
+        (["measure", "."], 1, ["no folder written by hwnas export", "card.json"]),
         (["space", "digits_cn"], 2, ["'digits_cn'", "digits_cnn, "]),
         (["space", "digits_cnn", "--input-shape", "3,x"], 2, ["--input-shape '3,x'", "3,32,32"]),
         (["space", "digits_cnn", "--input-shape", "1,-8,8"], 2, ["above zero"]),
@@ -125,13 +125,37 @@ def test_help_and_version(hwnas) -> None:
 
 
 def test_damaged_files_are_named(hwnas, folder: Path) -> None:
-    """Half a file is an error with its name."""
+    """Half a file, or one of another shape, is an error with its name."""
     hwnas(*QUICK, "--job", "job", "--budget", "params <= 1 M")
     hwnas("export", "job", "out")
     for command, name in (("show", "job/finalists.json"), ("show", "job/job.json"),
                           ("measure", "out/card.json")):  # fmt: skip
         path = folder / name
-        path.write_text('{"half": ')
-        done = hwnas(command, path.parent.name, check=False)
+        for content in ('{"half": ', "[1]", "{}" if "finalists" not in name else '{"0": 3}'):
+            path.write_text(content)
+            done = hwnas(command, path.parent.name, check=False)
+            assert done.returncode == 1
+            assert name in one_line_error(done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("content", [b"[1]\n", b"\xff\xfe\n", b'{"op_code": 0}\n', b"{]\n{}\n"])
+def test_a_damaged_journal_is_named(hwnas, folder: Path, content: bytes) -> None:
+    hwnas(*QUICK, "--job", "job")
+    with open(folder / "job/study.journal", "ab") as file:
+        file.write(content)
+    for arguments in (("show", "job"), ("search", "--resume", "--job", "job")):
+        done = hwnas(*arguments, check=False)
         assert done.returncode == 1
-        assert name in one_line_error(done.stdout, done.stderr)
+        assert "job/study.journal is damaged" in one_line_error(done.stdout, done.stderr)
+
+
+def test_damaged_host_speeds_do_not_hang_the_search(hwnas, folder: Path) -> None:
+    """What the measuring thread meets fails the trial; the search ends."""
+    (folder / "job").mkdir()
+    (folder / "job/devices.json").write_text("[1]")
+    done = hwnas(
+        *QUICK[:-1], "1", "--task", "digits", "--budget", "latency <= 1 s", "--max-failed", "0",
+        "--job", "job", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "devices.json is damaged" in one_line_error("", done.stderr)

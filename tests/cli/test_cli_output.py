@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import HWNAS
+from support import HWNAS
 
 SEARCH = (
     "search", "nets:small", "--train", "nets:quick", "--trials", "3", "--strategy", "random",
@@ -112,13 +112,13 @@ def test_show_while_the_search_runs(hwnas, folder: Path) -> None:
         while not list((folder / "my job").glob("trials/0/metrics.jsonl")):
             assert process.poll() is None
             time.sleep(0.05)
-        assert "0 of 3 trials ended, 1 not ended" in hwnas("show", "my job").stdout
+        assert "0 of 3 trials ended, 1 running" in hwnas("show", "my job").stdout
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
     finally:
         process.kill()
         process.wait()
-    assert "0 of 3 trials ended, 1 not ended" in hwnas("show", "my job").stdout
+    assert "0 of 3 trials ended, 1 running" in hwnas("show", "my job").stdout
 
 
 def test_all_failed_is_an_error_also_as_json(hwnas) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import data_path
+from support import data_path
 
 
 def test_a_folder_of_photos(hwnas, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import HWNAS
+from support import HWNAS
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support import data_path
+
 
 @pytest.fixture(scope="session")
 def measured() -> Callable[[str], Path]:
     """The path of a measured data file; the test is skipped where it is absent."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    root = Path(os.environ.get("HWNAS_TEST_DATA", default))
-
-    def find(name: str) -> Path:
-        if not (root / name).exists():
-            pytest.skip(f"{name} is not in HWNAS_TEST_DATA ({root})")
-        return root / name
-
-    return find
+    return data_path
 
 
 @pytest.fixture

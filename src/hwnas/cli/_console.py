@@ -38,7 +38,7 @@ def print_wide(renderable: RenderableType, console: Console = out) -> None:
 
 def error(text: str) -> None:
     """One line on standard error."""
-    from hwnas.report._text import one_line
+    from hwnas.report import one_line
 
     say(Text.assemble(("error: ", "bold red"), one_line(text)), err)
 

@@ -37,12 +37,11 @@ def measure(
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     from hwnas.budget import format_value
-    from hwnas.report._text import interval_text
+    from hwnas.report import interval_text
 
     table = Table.grid(padding=(0, 2))
     for row in rows:
-        key, _, _, *rest = row["constraint"].split()
-        unit = rest[0] if rest and not rest[0].startswith("[") else ""
+        key, unit = row["key"], row["unit"]
         low, high = row["interval"]
         interval = f"(95 %: {interval_text(key, low, high, unit)})" if low < high else ""
         table.add_row(

@@ -14,7 +14,7 @@ from rich.text import Text
 from hwnas.budget import format_number
 from hwnas.cli._console import count_text, out, say
 from hwnas.jobs import Observer
-from hwnas.report._text import duration, one_line
+from hwnas.report import duration, one_line
 
 if TYPE_CHECKING:
     from hwnas.jobs import Job, TrialRecord

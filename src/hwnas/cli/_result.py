@@ -11,8 +11,7 @@ from rich.text import Text
 from hwnas._estimate import Estimate
 from hwnas.budget import format_number
 from hwnas.cli._console import arch_text, command, out, print_wide, say
-from hwnas.report import trials_table
-from hwnas.report._text import estimate_text, one_line, percent
+from hwnas.report import estimate_text, one_line, percent, trials_table
 
 if TYPE_CHECKING:
     from hwnas._search import Result

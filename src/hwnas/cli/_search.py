@@ -23,7 +23,16 @@ _WHAT, _BUDGET, _HOW = "What is searched", "Budget and devices", "How"
 _WHERE, _FAILING = "Where it is kept", "When things fail"
 
 # What may be said together with --resume; all else is read from the job.
-_WITH_RESUME = {"job", "resume", "trials", "parallel", "accept_code_change", "json"}
+_WITH_RESUME = {
+    "job",
+    "resume",
+    "trials",
+    "parallel",
+    "max_failed",
+    "trial_timeout",
+    "accept_code_change",
+    "json",
+}
 
 
 def search(
@@ -236,6 +245,8 @@ def search(
                 folder,
                 trials=trials,
                 parallel=parallel,
+                max_failed=max_failed,
+                trial_timeout=trial_timeout,
                 accept_code_change=accept_code_change,
                 observer=progress,
             )

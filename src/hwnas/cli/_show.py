@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli._console import count_text, print_json, print_wide, say
+from hwnas.cli._console import command, count_text, print_json, print_wide, say
 
 if TYPE_CHECKING:
     from hwnas.jobs import JobView
@@ -42,6 +42,9 @@ def show(
         print_wide(rows_table(view))
     else:
         say(_summary(view))
+        ended = sum(trial.state != "running" for trial in view.trials)
+        if not view.active and ended < min(view.trials_asked, view.size):
+            say(f"not running; go on with: {command('search', '--resume', '--job', job)}")
         print_wide(trials_table(view, limit=limit, everything=everything))
 
 
@@ -51,7 +54,7 @@ def _summary(view: JobView) -> str:
     feasible = sum(bool(trial.feasible) for trial in view.trials)
     counts = [
         f"{len(view.trials) - running} of {count_text(view.trials_asked, 'trial')} ended",
-        f"{running} not ended" if running else "",
+        f"{running} {'running' if view.active else 'cut off'}" if running else "",
         f"{feasible} within budget" if len(view.budget) else "",
         f"{len(view.failed)} failed" if view.failed else "",
     ]

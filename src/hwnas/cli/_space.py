@@ -51,7 +51,7 @@ def space(
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from hwnas.report._text import one_line
+    from hwnas.report import one_line
 
     decisions = len(facts["decisions"])
     say(

@@ -6,9 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.jobs._job import Job
+from hwnas.jobs._meter import measure_repeatedly, measured_keys
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._records import Failure, JobView, TrialRecord
-from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo
+from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
 
 if TYPE_CHECKING:
     from hwnas.jobs._check import check_request as check_request
@@ -26,6 +27,9 @@ __all__ = [
     "SpaceInfo",
     "TrialRecord",
     "check_request",
+    "first_problem",
+    "measure_repeatedly",
+    "measured_keys",
     "read_job",
     "run_search",
 ]

@@ -13,9 +13,9 @@ from hwnas._process import Message
 from hwnas.errors import ArchError, BudgetError, JobError
 from hwnas.jobs._meter import Meter
 from hwnas.jobs._pool import WorkerPool
+from hwnas.jobs._spec import Result
 from hwnas.jobs._view import VOID, counted, record_of
 from hwnas.strategy import SpaceSampler, StudyStore, suggest
-from hwnas.strategy._sampler import distinct
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
@@ -54,15 +54,13 @@ class Coordinator:
         self._events = events
         self._observer = observer
         self._study = store.create([o.direction for o in job.spec.objectives])
-        self._study.sampler = sampler
+        self._study.sampler = self._sampler = sampler
         self._running: dict[int, optuna.Trial] = {}
         self._archs: dict[int, Arch] = {}
         self._results: dict[int, Message] = {}
         self._waiting = self._interrupted()
         self._counted = len(self._trials())
         self._failed = 0  # in this run: whoever resumes has dealt with what failed before
-        self._size = space.size()
-        self._exhausted = False
 
     @property
     def done(self) -> int:
@@ -72,7 +70,7 @@ class Coordinator:
     @property
     def exhausted(self) -> bool:
         """Whether every arch of the space has been tried."""
-        return self._exhausted
+        return self._sampler.exhausted(self._study)
 
     def run(self) -> None:
         """Run until the trials asked for are done.
@@ -95,7 +93,7 @@ class Coordinator:
         while self._pool.free > 0:
             if self._waiting:
                 self._start(self._waiting.pop(0))
-            elif self._counted < self._job.spec.trials and not self._is_exhausted():
+            elif self._counted < self._job.spec.trials and not self.exhausted:
                 with self._store.transaction():
                     trial = self._study.ask()
                     suggest(trial, self._space)
@@ -104,19 +102,14 @@ class Coordinator:
             else:
                 return
 
-    def _is_exhausted(self) -> bool:
-        if not self._exhausted and self._counted >= self._size:
-            self._exhausted = distinct(self._trials()) >= self._size
-        return self._exhausted
-
     def _start(self, trial: optuna.Trial) -> None:
         number = trial.number
         self._running[number] = trial
         self._archs[number] = self._space.canonical(trial.params)
-        result = self._job.read(f"trials/{number}/result.json")
+        result = self._job.read(f"trials/{number}/result.json", Result)
         self._observer.trial_started(number)
         if result is not None:
-            self._events.put({"type": "done", "trial": number, **result})
+            self._events.put({"type": "done", "trial": number, **result.model_dump()})
         else:
             self._pool.train(number, self._archs[number], self._job.trial_folder(number))
 
@@ -200,8 +193,9 @@ class Coordinator:
     def _too_many_failures(self) -> str:
         failed = [t for t in self._trials() if t.state == TrialState.FAIL]
         reason = failed[-1].user_attrs.get("failure", {}).get("reason", "")
+        count = "1 trial" if self._failed == 1 else f"{self._failed} trials"
         return (
-            f"{self._failed} trials failed, more than the {self._job.spec.max_failed} allowed "
+            f"{count} failed, more than the {self._job.spec.max_failed} allowed "
             f"(--max-failed); the last was trial {failed[-1].number}: {reason}"
         )
 

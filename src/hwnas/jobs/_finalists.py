@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
 from hwnas._files import write_json
 from hwnas.jobs._meter import measure_repeatedly, references, trial_model
+from hwnas.jobs._spec import Finalist
 from hwnas.jobs._view import view_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def choose_winner(
     others, until one of them keeps the budget and none that is left could have a better reward.
     """
     view = view_of(job)
-    finalists: dict[str, Any] = job.read("finalists.json") or {}
+    finalists = job.read("finalists.json", dict[str, Finalist]) or {}
     candidates = sorted(
         (t for t in view.complete if str(t.number) not in finalists),
         key=lambda t: (not t.feasible, -(t.reward or 0.0)),
@@ -53,7 +54,7 @@ def choose_winner(
         if best is not None and all(not t.feasible or (t.reward or 0.0) <= best for t in batch):
             return
         names = ", ".join(str(t.number) for t in batch)
-        observer.phase(f"measuring the finalists again: trials {names}")
+        observer.phase(f"measuring the finalists again: trial{'s' * (len(batch) > 1)} {names}")
         for trial, costs in zip(batch, _measure(job, space, batch, keys), strict=True):
             known = {
                 **{name: Estimate(v) for name, v in trial.metrics.items()},
@@ -63,14 +64,15 @@ def choose_winner(
             where = f"trial {trial.number}"
             violations = budget.violations(known, where=where)
             value = reward(trial.metrics[job.spec.metric], known, budget, where=where)
-            finalists[str(trial.number)] = {
-                "costs": {name: [cost.value, cost.std] for name, cost in costs.items()},
-                "violations": violations,
-                "reward": value,
-            }
+            finalists[str(trial.number)] = Finalist(
+                costs={name: (cost.value, cost.std) for name, cost in costs.items()},
+                violations=violations,
+                reward=value,
+            )
             if all(v <= 0 for v in violations.values()):
                 best = value if best is None else max(best, value)
-        write_json(job.folder / "finalists.json", finalists)
+        found = {number: one.model_dump() for number, one in finalists.items()}
+        write_json(job.folder / "finalists.json", found)
 
 
 def _measure(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from hwnas.errors import JobError
-from hwnas.jobs._spec import JobSpec
+from hwnas.jobs._spec import JobSpec, first_problem
 
 if TYPE_CHECKING:
     from hwnas.strategy import StudyStore
+
+T = TypeVar("T")
 
 
 class Job:
@@ -38,6 +41,8 @@ class Job:
             JobError: the folder holds a job already, or cannot be written.
         """
         path = folder / "job.json"
+        if folder.is_file():
+            raise JobError(f"{folder} is a file, not a folder")
         if path.exists():
             raise JobError(f"{folder} holds a job already; add --resume to go on with it")
         try:
@@ -55,12 +60,20 @@ class Job:
         """
         return cls(folder, JobSpec.read(folder / "job.json"))
 
-    def ask_for(self, trials: int | None, parallel: int | None) -> None:
-        """Ask for another number of trials, or of trials at a time; None leaves it as it was."""
-        wanted = {"trials": trials, "parallel": parallel}
+    def ask_for(self, **wanted: float | None) -> None:
+        """Change what was asked for (`trials`, `parallel` ...); None leaves it as it was.
+
+        Raises:
+            JobError: the job is being run, or a number makes no sense.
+        """
         changes = {name: value for name, value in wanted.items() if value is not None}
-        if changes:
-            self.spec = JobSpec.model_validate({**self.spec.model_dump(), **changes})
+        if not changes:
+            return
+        with self.running():
+            try:
+                self.spec = JobSpec.model_validate({**self.spec.model_dump(), **changes})
+            except ValidationError as error:
+                raise JobError(first_problem(error)) from error
             self.spec.write(self.folder / "job.json")
 
     def study_store(self) -> StudyStore:
@@ -73,15 +86,27 @@ class Job:
         """Where a trial's files are."""
         return self.folder / "trials" / str(number)
 
-    def read(self, name: str) -> Any:
-        """A JSON file of the job, or None where it does not exist (yet)."""
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """A JSON file of the job as a `kind`, or None where it does not exist (yet).
+
+        Raises:
+            JobError: the file is damaged.
+        """
         path = self.folder / name
         try:
-            return json.loads(path.read_bytes())
+            return TypeAdapter(kind).validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise JobError(f"{path} is not JSON: {error}") from error
+        except ValidationError as error:
+            raise JobError(f"{path} is damaged: {first_problem(error)}; remove it") from error
+
+    def is_running(self) -> bool:
+        """Whether a coordinator holds the job now."""
+        try:
+            with self.running():
+                return False
+        except JobError:
+            return True
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -6,12 +6,12 @@ import queue
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
 from hwnas._files import write_json
 from hwnas._process import Message
-from hwnas.errors import DeviceError, HwnasError
+from hwnas.errors import DeviceError, describe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -165,8 +165,8 @@ class Meter:
             number, arch = order
             try:
                 costs = self._measure(number, arch)
-            except (HwnasError, OSError) as error:
-                reason = f"measuring failed: {error}"
+            except Exception as error:  # noqa: BLE001 - without this thread the search would wait
+                reason = f"measuring failed: {describe(error)}"
                 self._events.put(
                     {"type": "failed", "trial": number, "kind": "measure", "reason": reason}
                 )
@@ -202,5 +202,4 @@ class Meter:
 
 def references(job: Job) -> dict[str, float]:
     """For each device that has measured in the job, its canary's latency (ms) at that time."""
-    found: Any = job.read("devices.json")
-    return dict(found or {})
+    return job.read("devices.json", dict[str, float]) or {}

@@ -77,6 +77,8 @@ class JobView:
     trials_asked: int
     trials: tuple[TrialRecord, ...]
     count_bias: bool = False
+    active: bool = True
+    """Whether a process runs the job now; trials that run in one that is not were cut off."""
     winner: int | None = None
     nearest: int | None = None
 

@@ -93,7 +93,24 @@ class DeviceSpec(_Strict):
         try:
             return cls(**options)
         except ValidationError as error:
-            raise UsageError(f"device '{text}': {_first(error)}") from error
+            raise UsageError(f"device '{text}': {first_problem(error)}") from error
+
+
+class Result(_Strict):
+    """`result.json`: what training a trial gave."""
+
+    metrics: dict[str, float]
+    costs: dict[str, float]
+    step: int | None
+    elapsed: float
+
+
+class Finalist(_Strict):
+    """An entry of `finalists.json`: measured costs (value, std) and the verdict by them."""
+
+    costs: dict[str, tuple[float, float]]
+    violations: dict[str, float]
+    reward: float
 
 
 class JobSpec(_Strict):
@@ -151,10 +168,11 @@ class JobSpec(_Strict):
         except NotADirectoryError as error:
             raise JobError(f"{path.parent} is not a job: it is a file, not a folder") from error
         except ValidationError as error:
-            raise JobError(f"{path} cannot be read: {_first(error)}") from error
+            raise JobError(f"{path} cannot be read: {first_problem(error)}") from error
 
 
-def _first(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """What is wrong first, in one line: the field and the reason."""
     problem = error.errors()[0]
     message = problem["msg"].replace("Input should", "it should")
     return f"{'.'.join(map(str, problem['loc'])) or 'content'}: {message}"

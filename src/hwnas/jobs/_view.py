@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -12,6 +12,7 @@ from hwnas._estimate import Estimate
 from hwnas.budget import Budget
 from hwnas.jobs._job import Job
 from hwnas.jobs._records import Failure, JobView, State, TrialRecord
+from hwnas.jobs._spec import Finalist
 
 if TYPE_CHECKING:
     from hwnas.jobs._spec import JobSpec
@@ -51,7 +52,7 @@ def view_of(job: Job) -> JobView:
     """See `read_job`."""
     spec = job.spec
     budget = budget_of(spec)
-    finalists: Mapping[str, Any] = job.read("finalists.json") or {}
+    finalists = job.read("finalists.json", dict[str, Finalist]) or {}
     trials = counted(job.study_store().load().get_trials(deepcopy=False))
     records = tuple(record_of(t, job, budget, finalists) for t in trials)
     return JobView(
@@ -70,6 +71,7 @@ def view_of(job: Job) -> JobView:
         task=spec.task,
         trials_asked=spec.trials,
         count_bias=spec.count_bias,
+        active=job.is_running(),
         trials=records,
         winner=_best(r for r in records if not finalists or str(r.number) in finalists),
         nearest=_nearest(records),
@@ -77,7 +79,7 @@ def view_of(job: Job) -> JobView:
 
 
 def record_of(
-    trial: FrozenTrial, job: Job, budget: Budget, finalists: Mapping[str, Any] | None = None
+    trial: FrozenTrial, job: Job, budget: Budget, finalists: Mapping[str, Finalist] | None = None
 ) -> TrialRecord:
     """One trial. Costs that the finalists' last measurements give replace those of the search."""
     attrs = trial.user_attrs
@@ -86,8 +88,8 @@ def record_of(
     reward = attrs.get("reward")
     last = (finalists or {}).get(str(trial.number))
     if last is not None:
-        costs |= {name: Estimate(*pair) for name, pair in last["costs"].items()}
-        violations, reward = last["violations"], last["reward"]
+        costs |= {name: Estimate(*pair) for name, pair in last.costs.items()}
+        violations, reward = last.violations, last.reward
     state = _STATES.get(trial.state, "running")
     elapsed = attrs.get("elapsed")
     if elapsed is None and trial.duration is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hwnas._files import write_json
 from hwnas._process import Channel, Message
-from hwnas.errors import HwnasError, TrialError
+from hwnas.errors import TrialError, describe
 
 
 def main() -> None:
@@ -32,13 +32,6 @@ def main() -> None:
     while True:
         order, _ = channel.receive()
         channel.send(trainer.run(order))
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line; our own errors speak for themselves."""
-    text = str(error).strip().splitlines()
-    first = text[0] if text else "no message"
-    return first if isinstance(error, HwnasError) else f"{type(error).__name__}: {first}"
 
 
 def _print_traceback(error: BaseException) -> None:

@@ -11,9 +11,15 @@ from hwnas.report._html import write_report
 from hwnas.report._json import to_json
 from hwnas.report._remeasure import remeasure
 from hwnas.report._table import rows_table, trial_rows, trials_table
+from hwnas.report._text import duration, estimate_text, interval_text, one_line, percent
 
 __all__ = [
+    "duration",
+    "estimate_text",
     "export",
+    "interval_text",
+    "one_line",
+    "percent",
     "remeasure",
     "rows_table",
     "to_json",

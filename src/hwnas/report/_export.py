@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwnas._files import write_json
 from hwnas.errors import JobError
 from hwnas.report._card import write_card
+from hwnas.report._card_data import CARD, Card
 
 if TYPE_CHECKING:
     from hwnas.jobs import JobView, TrialRecord
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
-
-CARD = "card.json"
 
 
 def export(view: JobView, space: SearchSpace, task: Task | None, number: int, path: Path) -> None:
@@ -61,7 +59,8 @@ def _fill(
     from hwnas.jobs import Job
     from hwnas.tasks import evaluate
 
-    spec = Job.open(view.folder).spec
+    job = Job.open(view.folder)
+    spec = job.spec
     model = space.build(dict(trial.arch))
     load_model(model, str(weights))
     model.eval()
@@ -75,29 +74,29 @@ def _fill(
         export_onnx(model, (torch.zeros(1, *spec.input_shape),), folder / "model.onnx")
     arch = {"space": spec.space.model_dump(), "arch": dict(trial.arch)}
     write_json(folder / "arch.json", arch)
-    card: dict[str, Any] = {
-        "job": view.name,
-        "trial": trial.number,
-        "space": spec.space.model_dump(),
-        "arch": dict(trial.arch),
-        "input_shape": spec.input_shape,
-        "num_classes": task.num_classes if task is not None else None,
-        "task": spec.task,
-        "metric": spec.metric,
-        "metrics": dict(trial.metrics),
-        "declared": [spec.metric, *spec.metrics],
-        "test": test,
-        "costs": {name: [cost.value, cost.std] for name, cost in trial.costs.items()},
-        "budget": spec.budget,
-        "feasible": trial.feasible,
-        "violations": dict(trial.violations),
-        "devices": [d.model_dump() for d in spec.devices],
-        "pixels": pixels,
-        "references": json.loads(_text(view.folder / "devices.json") or "{}"),
-        "versions": dict(spec.versions),
-        "seed": spec.seed,
-    }
-    write_json(folder / CARD, card)
+    card = Card(
+        job=view.name,
+        trial=trial.number,
+        space=spec.space,
+        arch=dict(trial.arch),
+        input_shape=spec.input_shape,
+        num_classes=task.num_classes if task is not None else None,
+        task=spec.task,
+        metric=spec.metric,
+        declared=(spec.metric, *spec.metrics),
+        metrics=dict(trial.metrics),
+        test=test,
+        costs={name: (cost.value, cost.std) for name, cost in trial.costs.items()},
+        budget=spec.budget,
+        feasible=bool(trial.feasible),
+        violations=dict(trial.violations),
+        devices=spec.devices,
+        references=job.read("devices.json", dict[str, float]) or {},
+        pixels=pixels,
+        versions=spec.versions,
+        seed=spec.seed,
+    )
+    write_json(folder / CARD, card.model_dump(mode="json"))
     write_card(
         folder / "card.md",
         job=view.name,
@@ -125,7 +124,3 @@ def _trial(view: JobView, number: int) -> TrialRecord:
             return trial
     done = ", ".join(str(t.number) for t in view.complete) or "none"
     raise JobError(f"trial {number} of {view.folder} is not complete; complete: {done}")
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text() if path.is_file() else None

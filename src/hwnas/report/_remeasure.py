@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas._estimate import Estimate
 from hwnas.errors import JobError
-from hwnas.report._export import CARD
+from hwnas.report._card_data import Card
 
 if TYPE_CHECKING:
     from hwnas.device import Model
@@ -26,27 +25,21 @@ def remeasure(path: Path) -> dict[str, Any]:
         DeviceError: the network cannot be measured.
     """
     from hwnas.budget import Budget
-    from hwnas.jobs import DeviceSpec
-    from hwnas.jobs._meter import measure_repeatedly, measured_keys
+    from hwnas.jobs import measure_repeatedly, measured_keys
 
-    try:
-        card = json.loads((path / CARD).read_bytes())
-    except FileNotFoundError as error:
-        raise JobError(f"{path} is no export: it has no {CARD}") from error
-    except ValueError as error:
-        raise JobError(f"{path / CARD} is not JSON: {error}") from error
-    budget = Budget.parse(card["budget"], metrics=card["declared"]) if card["budget"] else Budget()
-    devices = tuple(DeviceSpec(**d) for d in card["devices"])
-    keys = measured_keys([c.key for c in budget], devices)
-    costs = {name: Estimate(*pair) for name, pair in card["costs"].items()}
-    costs |= {name: Estimate(value) for name, value in card["metrics"].items()}
+    card = Card.read(path)
+    budget = Budget.parse(card.budget, metrics=card.declared) if card.budget else Budget()
+    keys = measured_keys([c.key for c in budget], card.devices)
+    costs = {name: Estimate(*pair) for name, pair in card.costs.items()}
+    costs |= {name: Estimate(value) for name, value in card.metrics.items()}
     if keys:
         models = {d.name: [_model(path, card, d)] for d in keys.values()}
-        shape, reference = card["input_shape"], card["references"]
-        costs |= measure_repeatedly(models, shape, keys, reference)[0]
+        costs |= measure_repeatedly(models, card.input_shape or (), keys, card.references)[0]
     rows = [
         {
             "constraint": str(constraint),
+            "key": constraint.key,
+            "unit": constraint.unit,
             "measured": constraint.key in keys,
             "value": costs[constraint.key].value,
             "interval": [costs[constraint.key].quantile(q) for q in (0.025, 0.975)],
@@ -58,19 +51,19 @@ def remeasure(path: Path) -> dict[str, Any]:
     return {"feasible": all(row["kept"] for row in rows), "constraints": rows}
 
 
-def _model(path: Path, card: dict[str, Any], device: DeviceSpec) -> Model:
+def _model(path: Path, card: Card, device: DeviceSpec) -> Model:
     if device.runtime != "torch" and device.batch_size == 1:
         return path / "model.onnx"
     from safetensors.torch import load_model
 
     from hwnas.zoo import load_space
 
-    reference = card["space"]["reference"]
+    reference = card.space.reference
     if reference is None:
         raise JobError(
             f"{path} was searched with a space that cannot be imported, so it can be measured only "
             "as ONNX with a batch of 1"
         )
-    model = load_space(reference, card["input_shape"], card["num_classes"]).build(card["arch"])
+    model = load_space(reference, card.input_shape, card.num_classes).build(card.arch)
     load_model(model, str(path / "model.safetensors"))
     return model.eval()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hwnas.strategy._base import Strategy
 from hwnas.strategy._distributions import distribution
@@ -39,6 +39,11 @@ class SpaceSampler(optuna.samplers.BaseSampler):
         self._seed = seed
         self._distributions = {d.label: distribution(d) for d in space.decisions}
         self._size = space.size()
+
+    def exhausted(self, study: optuna.Study) -> bool:
+        """Whether the study holds every arch of the space."""
+        trials = study.get_trials(deepcopy=False)
+        return len(trials) >= self._size == len({arch_key(t.params) for t in trials if t.params})
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -85,9 +90,3 @@ class SpaceSampler(optuna.samplers.BaseSampler):
         return optuna.samplers.RandomSampler(seed=seed).sample_independent(
             study, trial, param_name, param_distribution
         )
-
-
-def distinct(trials: list[FrozenTrial]) -> int:
-    """How many different archs the trials hold, those that failed included."""
-    known = {arch_key(t.params) for t in trials if t.state != TrialState.WAITING}
-    return len(known)

@@ -12,7 +12,7 @@ from typing import Literal
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 
-from hwnas.errors import JobError, UsageError
+from hwnas.errors import JobError, UsageError, describe
 from hwnas.strategy._journal import Journal
 
 Direction = Literal["max", "min"]
@@ -50,7 +50,10 @@ class StudyStore:
         path = Path(url)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(path)
-        return JournalStorage(self._journal)
+        try:
+            return JournalStorage(self._journal)  # reads all of it
+        except (ValueError, KeyError, TypeError) as error:
+            raise JobError(f"{path} is damaged: {describe(error)}") from error
 
     def create(self, directions: Sequence[Direction]) -> optuna.Study:
         """The study, made if the storage has none of this name."""
