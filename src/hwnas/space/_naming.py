@@ -73,6 +73,10 @@ def _only(choice: Choice, places: set[_Use]) -> str:
     return use.path
 
 
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+"""Attributes that torch gives each module: its dictionaries of parts and hooks."""
+
+
 def _uses(
     module: nn.Module, path: str, container: str | None, above: tuple[nn.Module, ...]
 ) -> Iterator[tuple[_Use, Expr, bool]]:
@@ -87,7 +91,8 @@ def _uses(
             yield _Use((path + name).lstrip("./"), container), expr, own
         parts = module.parts()
     else:
-        for name, value in [*vars(module).items(), *_shapes(module)]:
+        own_values = [(k, v) for k, v in vars(module).items() if k not in _OF_EVERY_MODULE]
+        for name, value in [*own_values, *_shapes(module)]:
             for expr in exprs(value):
                 yield _Use(_join(path, name), container), expr, expr is value
     positional = isinstance(module, nn.Sequential | nn.ModuleList) and not isinstance(
