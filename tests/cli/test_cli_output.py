@@ -118,7 +118,7 @@ def test_show_while_the_search_runs(hwnas, folder: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    assert "0 of 3 trials ended, 1 running" in hwnas("show", "my job").stdout
+    assert "0 of 3 trials ended, 1 cut off" in hwnas("show", "my job").stdout
 
 
 def test_all_failed_is_an_error_also_as_json(hwnas) -> None:
