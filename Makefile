@@ -27,7 +27,7 @@ demo: venv
 	$(BIN)/python examples/digits.py
 
 test: venv browser
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # The report's script is tested in a real browser. Root gets one; others are told, and skip.
 browser:
