@@ -1,11 +1,58 @@
-"""What an architecture costs, computed: metrics, and static costs of a built model.
+"""What an architecture costs, computed: metrics, static costs, and costs of a whole space.
 
-Importing this package does not import PyTorch.
+`static_costs` takes one built model. `cost_tables` takes a space: a cost of all its archs as a sum
+of small tables (`CostTable`). Importing this package does not import PyTorch.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from hwnas.cost._metrics import METRICS, Metric
 from hwnas.cost._static import STATIC_METRICS, flops_meaning, static_costs
 
-__all__ = ["METRICS", "STATIC_METRICS", "Metric", "flops_meaning", "static_costs"]
+if TYPE_CHECKING:
+    from hwnas.cost._base import Cost, FunctionCost
+    from hwnas.cost._feasible import Count, FeasibleSet
+    from hwnas.cost._filter import RangeFilter
+    from hwnas.cost._latency import Block, LatencyTable
+    from hwnas.cost._space_costs import TracedCost, cost_tables
+    from hwnas.cost._table import CostTable
+
+_LAZY = {
+    "Cost": "_base",
+    "Block": "_latency",
+    "CostTable": "_table",
+    "Count": "_feasible",
+    "FeasibleSet": "_feasible",
+    "FunctionCost": "_base",
+    "LatencyTable": "_latency",
+    "RangeFilter": "_filter",
+    "TracedCost": "_space_costs",
+    "cost_tables": "_space_costs",
+}
+
+__all__ = [
+    "METRICS",
+    "STATIC_METRICS",
+    "Block",
+    "Cost",
+    "CostTable",
+    "Count",
+    "FeasibleSet",
+    "FunctionCost",
+    "LatencyTable",
+    "Metric",
+    "RangeFilter",
+    "TracedCost",
+    "cost_tables",
+    "flops_meaning",
+    "static_costs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

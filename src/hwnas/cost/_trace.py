@@ -43,8 +43,8 @@ def count_operations(
 ) -> Counts:
     """Run a copy of `model` on meta tensors, or on fake ones if that fails, and count."""
     unique_parameters(model)
-    examples = _examples(model, inputs)
-    with _plain_kernels():
+    examples = examples_of(model, inputs)
+    with plain_kernels():
         try:
             return _run(model, examples, "meta")
         except _ForwardError:
@@ -61,7 +61,7 @@ def _run(model: nn.Module, examples: Sequence[Tensor], device: str) -> Counts:
     twin = _without_data(model, device).eval()
     path = _track(twin)
     inputs = [torch.empty_like(x, device=device) for x in examples]
-    observer, flops = _Observer(), FlopCounterMode(display=False)
+    observer, flops = Observer(), FlopCounterMode(display=False)
     # Under inference mode composite operators such as linear arrive whole, bias and all.
     with torch.inference_mode(), flops, observer:
         try:
@@ -90,8 +90,8 @@ class _ForwardError(Exception):
         return CostError(f"the forward fails in {self._where}: {type(cause).__name__}: {text}")
 
 
-class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts biases, and remembers the operator that runs."""
+class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts biases, and remembers the operator that runs; `ran` is for those who count more."""
 
     supports_higher_order_operators = True
 
@@ -117,9 +117,13 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if result is NotImplemented:
             self.operator = name
             result = func(*args, **kwargs)
+            self.ran(func, args, kwargs, result)
         if not outer and isinstance(result, Tensor):
             self.biases += result.numel() if _has_bias(name, args, kwargs) else 0
         return result
+
+    def ran(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """An operator that is not made of others has run."""
 
 
 _BIAS_POSITION = {"aten::linear": 2, "aten::convolution": 2, "aten::_convolution": 2}
@@ -173,7 +177,7 @@ def _track(model: nn.Module) -> list[str]:
     return path
 
 
-def _examples(
+def examples_of(
     model: nn.Module, inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int]
 ) -> list[Tensor]:
     floating = (p for p in model.parameters() if p.is_floating_point())
@@ -196,7 +200,7 @@ def _examples(
 
 
 @contextlib.contextmanager
-def _plain_kernels() -> Iterator[None]:
+def plain_kernels() -> Iterator[None]:
     """Have attention and recurrent layers run as matrix products, which are counted.
 
     The fused kernels (attention's fast path, scaled dot products, oneDNN's recurrent layers) are

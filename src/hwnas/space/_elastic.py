@@ -82,12 +82,17 @@ def shape_of(tensor: Tensor | None) -> tuple[int | Expr, ...] | None:
 
 
 class Elastic(Symbolic):
-    """A layer `kind` with open arguments."""
+    """A layer `kind` with open arguments.
+
+    In a template, `lent` are the attributes of a plain layer that the constructor has read, such
+    as a weight to be tied; each is one object, by which the layers that hold it can be found.
+    """
 
     def __init__(self, kind: type[nn.Module], arguments: dict[str, Any]) -> None:
         super().__init__()
         self.kind = kind
         self.arguments = arguments
+        self.lent: dict[str, Any] = {}
         self._made: dict[str, nn.Module] = {}
         if isinstance(self.run, SupernetRun):
             self.full = _widest(kind, variants(self.run, arguments))
@@ -139,7 +144,17 @@ class Elastic(Symbolic):
             if name.startswith("_") or "arguments" not in self.__dict__:
                 raise
         full = self._modules.get("full")
-        return getattr(self.kind(**resolve_first(arguments)) if full is None else full, name)
+        if full is not None:
+            return getattr(full, name)
+        if name not in self.lent:
+            self.lent[name] = getattr(self.kind(**resolve_first(arguments)), name)
+        return self.lent[name]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Elastic:
+        if "full" not in self._modules:
+            self.converted = True  # A template has no weights that would tell their new type.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Parameters go to the full layer, so that tied weights stay tied."""

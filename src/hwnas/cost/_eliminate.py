@@ -1,0 +1,40 @@
+"""The smallest sum of tables over all archs, by variable elimination."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.cost._assembly import Tables
+from hwnas.cost._domain import Domain
+from hwnas.cost._varying import Axes, spread
+
+
+def lowest(domain: Domain, tables: Tables) -> tuple[float, list[int]]:
+    """The smallest sum, and the places of an arch that has it. NaN cells are left out.
+
+    Decisions are eliminated one by one, that with the smallest joint table first (Dechter, Bucket
+    elimination, UAI 1996).
+
+    Raises:
+        TooLargeError: the decisions hang together too closely.
+    """
+    factors = [(axes, np.where(np.isnan(t), np.inf, t)) for axes, t in tables.items()]
+    remaining = set(range(len(domain.sizes)))
+    choices: list[tuple[int, Axes, NDArray[np.intp]]] = []
+    while remaining:
+        wide, axis = domain.smallest(remaining, [axes for axes, _ in factors])
+        total = np.zeros(domain.shape(wide))
+        for axes, table in factors:
+            if axis in axes:
+                total = total + spread(table, axes, wide)
+        at = wide.index(axis)
+        rest = wide[:at] + wide[at + 1 :]
+        choices.append((axis, rest, total.argmin(at)))
+        factors = [factor for factor in factors if axis not in factor[0]]
+        factors.append((rest, total.min(at)))
+        remaining.remove(axis)
+    codes = [0] * len(domain.sizes)
+    for axis, rest, best in reversed(choices):
+        codes[axis] = int(best[tuple(codes[other] for other in rest)])
+    return float(sum(table.item() for _, table in factors)), codes

@@ -1,0 +1,421 @@
+"""The archs that keep limits on costs: counted, drawn, ranked, without trying them."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.cost._best import ranked
+from hwnas.cost._buckets import Units, units
+from hwnas.cost._chain import Group, chain
+from hwnas.cost._domain import Domain, TooLargeError
+from hwnas.cost._eliminate import lowest
+from hwnas.cost._program import Program, counted
+from hwnas.cost._table import CostTable
+from hwnas.errors import CostError
+
+if TYPE_CHECKING:
+    from hwnas.space import Arch, SearchSpace, Value
+
+Distribution: TypeAlias = Literal["decisions", "archs"]
+Limit: TypeAlias = tuple[CostTable, Literal["<=", ">="], float]
+
+_BUCKETS = 1 << 12
+_CELLS = 1 << 25
+"""Cells of a dynamic program in memory, 8 bytes each."""
+_WORK = 1 << 29
+_ACCEPTANCE = 0.95
+_TRIES = 1000
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many archs there are: exact if the two bounds are equal."""
+
+    lower: int
+    upper: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the number is known."""
+        return self.lower == self.upper
+
+    def __str__(self) -> str:
+        return str(self.lower) if self.exact else f"between {self.lower} and {self.upper}"
+
+
+class FeasibleSet:
+    """The archs of a space that keep all of some limits on additive costs.
+
+    A dynamic program runs over the decisions and over each cost in buckets, rounded down, so that
+    it covers every arch that keeps the limits and a few more; each draw is checked against the
+    true costs and redrawn if outside. So draws follow the stated distribution, restricted to the
+    set, exactly, and none violates a limit. The number of buckets is raised until at least 95 %
+    of the draws are inside, as far as memory allows; `acceptance` is the share so far.
+
+    `decisions`: each decision taken is uniform, given that the limits are kept. `archs`: uniform
+    over the canonical archs in the set.
+
+    Where the decisions hang together too closely (`method` is `markov chain`, `reason` says how
+    large the tables would be), draws come from a Markov chain that never leaves the set: they
+    follow the distribution only in the long run, and neighbouring draws resemble each other.
+
+    Args:
+        space: the space.
+        limits: (cost, `<=` or `>=`, limit); all must hold.
+
+    Raises:
+        CostError: a cost belongs to another space, or a limit is not finite.
+    """
+
+    def __init__(
+        self, space: SearchSpace, limits: Sequence[Limit], *, domain: Domain | None = None
+    ) -> None:
+        self.space = space
+        self.limits = tuple(limits)
+        for cost, op, limit in self.limits:
+            if not isinstance(cost, CostTable):
+                raise CostError(f"the cost '{cost.name}' is no sum of tables; filter by it instead")
+            if cost.space.fingerprint != space.fingerprint:
+                raise CostError(f"the cost '{cost.name}' belongs to another space")
+            if op not in ("<=", ">=") or not math.isfinite(limit):
+                raise CostError(f"{cost.name} {op} {limit} is no limit: <= or >= a finite number")
+        tables = [cost.domain for cost, _, _ in self.limits]
+        self.domain = domain or (tables[0] if tables else Domain(space.decisions))
+        self.method: Literal["dynamic program", "markov chain"] = "dynamic program"
+        self.reason = ""
+        self._groups: list[Group] = []
+        self._units: list[Units] = []
+        self._programs: dict[str, Program] = {}
+        self._drawn = self._kept = 0
+        self._lock = threading.RLock()
+        try:
+            self._groups = chain(self.domain, [cost.tables for cost, _, _ in self.limits])
+        except TooLargeError as error:
+            self.method, self.reason = "markov chain", str(error)
+        for row, (_, op, limit) in enumerate(self.limits):
+            if self._groups:
+                self._units.append(units(self._groups, row, limit, 1 if op == "<=" else -1))
+
+    def __contains__(self, arch: object) -> bool:
+        """Whether an arch keeps the limits.
+
+        Raises:
+            ArchError: it is no canonical arch of the space.
+        """
+        self.space.validate(arch)  # type: ignore[arg-type]
+        return self.holds(arch)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{cost.name} {op} {limit:g}" for cost, op, limit in self.limits)
+
+    def holds(self, arch: Mapping[str, Value]) -> bool:
+        """Whether a canonical arch keeps the limits."""
+        return all(self._one(limit, arch) for limit in self.limits)
+
+    def keeps(self, encoded: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which archs, encoded by `space.encode`, keep the limits: (n, decisions) -> (n,)."""
+        inside = np.ones(len(encoded), bool)
+        for cost, op, limit in self.limits:
+            values = cost.evaluate(encoded)
+            inside &= values <= limit if op == "<=" else values >= limit
+        return inside
+
+    @property
+    def acceptance(self) -> float | None:
+        """The share of draws of the dynamic program that kept the limits; None before any."""
+        return self._kept / self._drawn if self._drawn else None
+
+    def is_empty(self) -> bool:
+        """Whether no arch keeps the limits.
+
+        True is a proof; False means that an arch of the set is known. For one limit the answer is
+        always one of the two.
+
+        Raises:
+            CostError: neither could be shown.
+        """
+        best = [self.best_for(limit) for limit in self.limits]
+        alone = [
+            self._one(limit, arch)
+            for limit, arch in zip(self.limits, best, strict=True)
+            if arch is not None
+        ]
+        if not all(alone):
+            return True
+        if any(arch is not None and self.holds(arch) for arch in best) or not self.limits:
+            return False
+        if self.method == "dynamic program" and self._program("decisions").empty:
+            return True
+        self.draw_encoded(1, np.random.default_rng(0))
+        return False
+
+    @staticmethod
+    def _one(limit: Limit, arch: Mapping[str, Value]) -> bool:
+        cost, op, value = limit
+        return cost(arch) <= value if op == "<=" else cost(arch) >= value
+
+    def best_for(self, limit: Limit) -> Arch | None:
+        """The arch that keeps one limit by the widest margin; None if that is not known."""
+        cost, op, _ = limit
+        sign = 1.0 if op == "<=" else -1.0
+        signed = {axes: sign * table for axes, table in cost.tables.items()}
+        try:
+            return self.domain.arch(lowest(self.domain, signed)[1])
+        except TooLargeError:
+            return None
+
+    def count(self) -> Count:
+        """How many canonical archs are in the set: exact, or bounds where costs are rounded.
+
+        Raises:
+            CostError: there is no dynamic program for this set.
+        """
+        if self.method != "dynamic program":
+            raise CostError(f"the archs cannot be counted: {self.reason}")
+        bits = self.space.size().bit_length() + 1
+        if not self._binding():
+            size = 0 if any(u.room < 0 for u in self._units) else self.space.size()
+            return Count(size, size)
+        edges = sum(len(group.source) for group in self._groups)
+        share = max(_BUCKETS, _WORK // 4 // edges) ** (1 / len(self._binding()))
+        rough = [u.buckets(int(share)) for u in self._binding()]
+        upper = counted(
+            self._groups, _stacked([u.low for u in rough]), tuple(u.room for u in rough), bits
+        )
+        if all(u.whole for u in rough):
+            return Count(upper, upper)
+        lower = counted(
+            self._groups, _stacked([u.high for u in rough]), tuple(u.sure for u in rough), bits
+        )
+        return Count(lower, upper)
+
+    def draw(
+        self, n: int, rng: np.random.Generator, distribution: Distribution = "decisions"
+    ) -> list[Arch]:
+        """`n` archs of the set, independent (but see `method`).
+
+        Raises:
+            CostError: the set is empty, or no arch of it was found.
+        """
+        return [
+            self.domain.arch([c if c >= 0 else size for c, size in zip(row, sizes, strict=True)])
+            for sizes in [self.domain.choices]
+            for row in self.draw_encoded(n, rng, distribution).astype(int).tolist()
+        ]
+
+    def draw_encoded(
+        self, n: int, rng: np.random.Generator, distribution: Distribution = "decisions"
+    ) -> NDArray[np.float64]:
+        """The same as rows of `space.encode`."""
+        if distribution not in ("decisions", "archs"):
+            raise CostError(f"'{distribution}' is no distribution: decisions or archs")
+        if self.method == "markov chain":
+            from hwnas.cost._markov import walk
+
+            return walk(self, n, rng, distribution)
+        program = self._program(distribution)
+        if program.empty:
+            raise self._nothing()
+        kept: list[NDArray[np.float64]] = []
+        found = tried = 0
+        while found < n:
+            rows = self._proposals(program, max(32, int((n - found) * 1.1)), rng)
+            inside = self.keeps(rows)
+            with self._lock:
+                self._drawn += len(rows)
+                self._kept += int(inside.sum())
+            kept.append(rows[inside][: n - found])
+            found += len(kept[-1])
+            tried += len(rows)
+            if found == 0 and tried > _TRIES:
+                best = [(limit, self.best_for(limit)) for limit in self.limits]
+                if any(arch is not None and not self._one(limit, arch) for limit, arch in best):
+                    raise self._nothing()
+                raise CostError(f"none of {tried} candidates keeps {self}")
+        return np.concatenate(kept) if kept else np.zeros((0, len(self.domain.sizes)))
+
+    def k_best(self, score: CostTable, k: int, *, highest: bool = True) -> list[tuple[float, Arch]]:
+        """The k archs of the set with the highest (or lowest) sum of tables `score`, best first.
+
+        Exact; fewer if the set has fewer archs.
+
+        Raises:
+            CostError: there is no dynamic program for this set and score.
+        """
+        return list(self._ranked(score, k, highest))
+
+    def _ranked(self, score: CostTable, k: int, highest: bool) -> Iterator[tuple[float, Arch]]:
+        costs = [cost.tables for cost, _, _ in self.limits]
+        try:
+            groups = chain(self.domain, [*costs, score.tables])
+        except TooLargeError as error:
+            raise CostError(f"no exact ranking: {error}") from error
+        limits = [
+            units(groups, row, limit, 1 if op == "<=" else -1)
+            for row, (_, op, limit) in enumerate(self.limits)
+        ]
+        if any(u.room < 0 for u in limits):
+            return
+        binding = [u for u in limits if u.room < u.most]
+        share = _BUCKETS ** (1 / max(1, len(binding)))
+        rough = [u.buckets(int(share)) for u in binding]
+        sign = 1.0 if highest else -1.0
+        taken = _stacked([u.low for u in rough]) if rough else _none(groups)
+        scores = [sign * group.costs[-1] for group in groups]
+        for codes in ranked(groups, taken, tuple(u.room for u in rough), scores):
+            if k <= 0:
+                return
+            row = self._encoded(self._row(groups, codes)[None, :])
+            if self.keeps(row)[0]:
+                k -= 1
+                yield float(score.evaluate(row)[0]), self.space.decode(row)[0]
+
+    def least_violation(self) -> tuple[float, Arch]:
+        """The arch with the smallest violation, and that: the sum over the limits of the fraction
+        of the limit by which it is broken; zero for an arch of the set.
+
+        Exact for one limit. For several, exact if the set is not empty, else the best found by
+        weighing the limits against each other.
+
+        Raises:
+            CostError: the decisions hang together too closely.
+        """
+        if len(self.limits) == 1:
+            cost, op, _ = self.limits[0]
+            arch = (cost.minimum() if op == "<=" else cost.maximum())[1]
+            return float(self.violation(self.space.encode([arch]))[0]), arch
+        if not self.limits or not self.is_empty():
+            return 0.0, self.draw(1, np.random.default_rng(0))[0]
+        best: tuple[float, list[int]] = (math.inf, [])
+        for weights in _simplex(len(self.limits)):
+            total: CostTable | None = None
+            for weight, (cost, op, limit) in zip(weights, self.limits, strict=True):
+                part = cost * (weight * (1 if op == "<=" else -1) / abs(limit))
+                total = part if total is None else total + part
+            assert total is not None
+            codes = lowest(self.domain, total.tables)[1]
+            row = self._encoded(np.array(codes)[None, :])
+            best = min(best, (float(self.violation(row)[0]), codes), key=lambda pair: pair[0])
+        return best[0], self.domain.arch(best[1])
+
+    def violation(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The sum of the fractions by which limits are broken: (n, decisions) -> (n,)."""
+        total = np.zeros(len(encoded))
+        for cost, op, limit in self.limits:
+            excess = (cost.evaluate(encoded) - limit) / (abs(limit) or 1.0)
+            total += np.maximum(0.0, excess if op == "<=" else -excess)
+        return total
+
+    def mutate(self, arch: Mapping[str, Value], rng: np.random.Generator) -> Arch:
+        """A copy of `arch`, in the set, with one decision redrawn to another value.
+
+        The decision is uniform among those that can change at all without leaving the set, its
+        value uniform among the others that can be; decisions that become taken are drawn
+        uniformly, given that the result is in the set.
+
+        Raises:
+            ArchError: `arch` does not belong to the space.
+            CostError: no arch one decision away is in the set.
+        """
+        from hwnas.cost._mutation import mutated
+
+        return mutated(self, arch, rng)
+
+    def neighbours(self, arch: Mapping[str, Value]) -> list[Arch]:
+        """All archs of the set one decision away, one for each decision and value.
+
+        Decisions that become taken take their first choices that keep the limits.
+
+        Raises:
+            ArchError: `arch` does not belong to the space.
+        """
+        from hwnas.cost._mutation import neighbours
+
+        return neighbours(self, arch)
+
+    # The dynamic program and its buckets.
+
+    def _binding(self) -> list[Units]:
+        if any(u.room < 0 for u in self._units):
+            return []
+        return [u for u in self._units if u.room < u.most]
+
+    def _total(self, wanted: int) -> int:
+        """How many cells of buckets there can be for each state."""
+        states = 1 + sum(group.states for group in self._groups)
+        edges = sum(len(group.source) for group in self._groups)
+        return max(16, min(wanted, _CELLS // states, _WORK // edges))
+
+    def _program(self, distribution: str) -> Program:
+        with self._lock:
+            if distribution not in self._programs:
+                self._programs[distribution] = self._chosen(distribution)
+            return self._programs[distribution]
+
+    def _chosen(self, distribution: str) -> Program:
+        """The program with the fewest buckets that lets enough draws through."""
+        wanted = _BUCKETS
+        while True:
+            program = self._made(distribution, self._total(wanted))
+            if program.empty or not self._binding():
+                return program
+            rows = self._proposals(program, _TRIES, np.random.default_rng(0))
+            share = self.keeps(rows).mean()
+            if share >= _ACCEPTANCE or self._total(4 * wanted) < 2 * wanted:
+                return program
+            wanted *= 4
+
+    def _made(self, distribution: str, total: int) -> Program:
+        weights = [group.weights(self.domain, distribution) for group in self._groups]
+        binding = self._binding()
+        if any(u.room < 0 for u in self._units):
+            weights = [np.zeros_like(w) for w in weights]
+        if not binding:
+            return Program(self._groups, _none(self._groups), (), weights)
+        rough = [u.buckets(int(total ** (1 / len(binding)))) for u in binding]
+        taken = _stacked([u.low for u in rough])
+        return Program(self._groups, taken, tuple(u.room for u in rough), weights)
+
+    def _proposals(self, program: Program, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        return self._encoded(program.draw(n, rng, len(self.domain.sizes)))
+
+    def _encoded(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.where(codes == self.domain.choices, -1, codes).astype(np.float64)
+
+    def _row(self, groups: list[Group], edges: Sequence[int]) -> NDArray[np.int64]:
+        codes = np.zeros(len(self.domain.sizes), np.int64)
+        for group, edge in zip(groups, edges, strict=True):
+            codes[list(group.made)] = group.codes[edge]
+        return codes
+
+    def _nothing(self) -> CostError:
+        parts = []
+        for cost, op, limit in self.limits:
+            value = cost.minimum()[0] if op == "<=" else cost.maximum()[0]
+            parts.append(f"{cost.name} {op} {limit:g} (the best arch has {value:g})")
+        return CostError(f"no arch keeps {', '.join(parts)}")
+
+
+def _stacked(limits: list[list[NDArray[np.int64]]]) -> list[NDArray[np.int64]]:
+    return [np.stack(parts) for parts in zip(*limits, strict=True)]
+
+
+def _none(groups: list[Group]) -> list[NDArray[np.int64]]:
+    return [np.zeros((0, len(group.source)), np.int64) for group in groups]
+
+
+def _simplex(parts: int, steps: int = 8) -> Iterator[tuple[float, ...]]:
+    """Weights that add up to one, on a grid."""
+    if parts == 1:
+        yield (1.0,)
+        return
+    for i in range(steps + 1):
+        for rest in _simplex(parts - 1, steps):
+            yield (i / steps, *((1 - i / steps) * r for r in rest))

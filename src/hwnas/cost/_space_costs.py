@@ -1,0 +1,164 @@
+"""The static costs of all archs of a space."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas.cost._assembly import assembled
+from hwnas.cost._base import Cost
+from hwnas.cost._domain import Domain, TooLargeError
+from hwnas.cost._interpreter import Event, ForwardError, Interpreter
+from hwnas.cost._kernels import UnsupportedError
+from hwnas.cost._parameters import parameter_events
+from hwnas.cost._static import STATIC_METRICS, static_costs
+from hwnas.cost._table import CostTable
+from hwnas.cost._trace import examples_of, plain_kernels
+from hwnas.cost._twin import twin
+from hwnas.cost._varying import Varying, constant
+from hwnas.errors import CostError
+from hwnas.space import ModelSpace, SearchSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hwnas.space import Value
+
+_TRACES = 64
+
+
+def cost_tables(
+    space: SearchSpace,
+    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int] = (),
+    metrics: Iterable[str] | None = None,
+    *,
+    count_bias: bool = False,
+) -> dict[str, Cost]:
+    """The static costs of every arch of `space`, as tables wherever that can be.
+
+    Each value is that of `static_costs(space.build(arch), inputs)`, to the last unit. Of a
+    `ModelSpace`, the forward of the template runs once on tensors without data, each different
+    operator and shape once; the results are `CostTable`s. A space without a template, or whose
+    forward cannot be followed this way, gives `TracedCost`s, whose `reason` says why; if it has
+    few archs, they are all traced and the result is a table again. `space` is not changed.
+
+    Args:
+        inputs, metrics, count_bias: as for `static_costs`.
+
+    Returns:
+        metric -> cost.
+
+    Raises:
+        CostError: as `static_costs`; the forward fails for some arch.
+    """
+    wanted = STATIC_METRICS if metrics is None else tuple(metrics)
+    if unknown := [name for name in wanted if name not in STATIC_METRICS]:
+        raise CostError(
+            f"'{unknown[0]}' is not a static cost; the static costs are {', '.join(STATIC_METRICS)}"
+        )
+    reason = "the space has no template, only a function that builds networks"
+    if isinstance(space, ModelSpace):
+        try:
+            return dict(_tables(space, inputs, wanted, count_bias))
+        except (UnsupportedError, TooLargeError, ForwardError) as error:
+            reason = str(error)
+            static_costs(space.build(space.default()), inputs, wanted)  # Its error says more.
+    traces = _Traces(space, inputs, wanted, count_bias)
+    costs = {name: TracedCost(name, space, traces, reason) for name in wanted}
+    if space.size() <= _TRACES:
+        return {name: cost.tabulated() for name, cost in costs.items()}
+    return dict(costs)
+
+
+class TracedCost(Cost):
+    """A static cost whose archs are built and traced one by one, and remembered.
+
+    Attributes:
+        reason: why there is no table.
+    """
+
+    exact = True
+
+    def __init__(self, name: str, space: SearchSpace, traces: _Traces, reason: str) -> None:
+        self.name = name
+        self.space = space
+        self.reason = reason
+        self._traces = traces
+
+    def __call__(self, arch: Mapping[str, Value]) -> float:
+        """See `Cost`."""
+        return self._traces.costs(arch)[self.name]
+
+    def tabulated(self) -> CostTable:
+        """The same as one table over all decisions, every arch traced.
+
+        Raises:
+            CostError: the table would be too large.
+        """
+        domain = Domain(self.space.decisions)
+        axes = tuple(range(len(domain.sizes)))
+        try:
+            table = np.zeros(domain.shape(axes))
+        except TooLargeError as error:
+            raise CostError(f"too many archs to try them all: {error}") from error
+        archs = list(self.space.enumerate())
+        for arch, code in zip(archs, self.space.encode(archs).astype(int), strict=True):
+            table[tuple(code)] = self(arch)
+        return CostTable(self.name, self.space, {axes: table}, exact=True, domain=domain)
+
+
+class _Traces:
+    """The costs of the archs traced last, for all metrics at once."""
+
+    def __init__(
+        self, space: SearchSpace, inputs: object, metrics: Sequence[str], count_bias: bool
+    ) -> None:
+        self._space = space
+        self._arguments = inputs, metrics, count_bias
+        self._known: OrderedDict[tuple[float, ...], dict[str, float]] = OrderedDict()
+
+    def costs(self, arch: Mapping[str, Value]) -> dict[str, float]:
+        self._space.validate(arch)
+        key = tuple(self._space.encode([arch])[0].tolist())
+        if key not in self._known:
+            inputs, metrics, count_bias = self._arguments
+            model = self._space.build(arch)
+            self._known[key] = static_costs(model, inputs, metrics, count_bias=count_bias)  # type: ignore[arg-type]
+            if len(self._known) > 100_000:
+                self._known.popitem(last=False)
+        return self._known[key]
+
+
+def _tables(
+    space: ModelSpace, inputs: object, metrics: Sequence[str], count_bias: bool
+) -> dict[str, CostTable]:
+    domain = Domain(space.decisions)
+    interpreter = Interpreter(domain)
+    kernels = interpreter.kernels
+    with plain_kernels(), kernels.observing():
+        held = parameter_events(space.template, interpreter)
+    ran: list[Event] = []
+    if "macs" in metrics or "flops" in metrics:
+        copy = twin(space.template, interpreter)
+        examples = examples_of(space.template, inputs)  # type: ignore[arg-type]
+        with plain_kernels(), kernels.observing():
+            given = [kernels.interned(x.to("meta")) for x in examples]
+            interpreter.forked(type(space.template).__name__, lambda: copy(*given), _nothing)
+        ran = interpreter.events
+    sums = {
+        "params": (held, lambda event: event.flops),
+        "weight_bytes": (held, lambda event: event.biases),
+        "macs": (ran, lambda event: event.flops // 2),
+        "flops": (ran, lambda e: e.flops + e.biases if count_bias else e.flops),
+    }
+    return {
+        name: CostTable(name, space, assembled(domain, *sums[name]), exact=True, domain=domain)
+        for name in metrics
+    }
+
+
+def _nothing() -> Varying:
+    return constant(None)

@@ -1,0 +1,532 @@
+"""Costs of a whole space as tables: equal to building and tracing each arch, to the last unit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from cost_spaces import mobilenetv3_like, proxyless_like
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import hwnas.space as hs
+from hwnas.cost import Cost, CostTable, TracedCost, cost_tables, static_costs
+from hwnas.errors import ArchError, CostError
+from hwnas.space import (
+    Cell,
+    Choice,
+    FunctionSpace,
+    InputChoice,
+    LayerChoice,
+    ModelSpace,
+    Repeat,
+    SearchSpace,
+)
+from hwnas.zoo import load_space
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "space"))
+from space_examples import INPUT, SPACES
+
+
+def assert_exact(
+    space: SearchSpace, inputs: Any, costs: dict[str, Cost], archs: list[Any] | None = None
+) -> None:
+    if archs is None:
+        rng = np.random.default_rng(0)
+        archs = [space.sample(rng) for _ in range(12)]
+    for arch in archs:
+        built = static_costs(space.build(arch), inputs, costs, count_bias=True)
+        assert {name: cost(arch) for name, cost in costs.items()} == built, arch
+    many = space.encode(archs)
+    for cost in costs.values():
+        assert cost.evaluate(many).tolist() == [cost(arch) for arch in archs]
+
+
+def tables(space: SearchSpace, inputs: Any) -> dict[str, CostTable]:
+    found: dict[str, Any] = {}
+    for name, cost in cost_tables(space, inputs, count_bias=True).items():
+        assert isinstance(cost, CostTable), getattr(cost, "reason", "")
+        found[name] = cost
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["chain", "mobilenet", "bench_cell", "darts", "transformer", "nested"]
+)
+def test_tables_equal_building_and_tracing(name: str) -> None:
+    space = SPACES[name]()
+    costs = tables(space, INPUT)
+    assert_exact(space, INPUT, dict(costs))
+    assert all(cost.exact for cost in costs.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("digits_cnn", (1, 1, 8, 8)), ("mnist_cnn", (1, 1, 28, 28)), ("image_cnn", (2, 3, 32, 32))],
+)
+def test_ready_made_spaces(name: str, shape: tuple[int, ...]) -> None:
+    space = load_space(name)
+    assert_exact(space, shape, dict(tables(space, shape)))
+
+
+ZOO = {
+    "nasbench201": ((1, 3, 32, 32), 20),
+    "darts": ((1, 3, 32, 32), 1),
+    "mobilenetv2": ((1, 3, 224, 224), 3),
+    "proxylessnas": ((1, 3, 224, 224), 3),
+    "mobilenetv3": ((1, 3, 224, 224), 3),
+    "shufflenetv2": ((1, 3, 224, 224), 3),
+    "autoformer": ((1, 3, 224, 224), 3),
+    "fbnet": ((1, 3, 224, 224), 3),
+    "ofa_mobilenetv3": ((1, 3, 176, 176), 3),
+}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_published_spaces(name: str) -> None:
+    space = load_space(name)
+    shape, count = ZOO[name]
+    rng = np.random.default_rng(0)
+    archs = [space.sample(rng) for _ in range(count)]
+    assert_exact(space, shape, dict(tables(space, shape)), archs)
+
+
+def test_the_space_of_hat() -> None:
+    space = load_space("hat")
+    sentences = (torch.zeros(1, 30, dtype=torch.long), torch.zeros(1, 25, dtype=torch.long))
+    rng = np.random.default_rng(0)
+    archs = [space.sample(rng) for _ in range(3)]
+    assert_exact(space, sentences, dict(tables(space, sentences)), archs)
+
+
+@pytest.mark.parametrize("make", [mobilenetv3_like, proxyless_like])
+def test_large_spaces(make: Callable[[], ModelSpace]) -> None:
+    space = make()
+    costs = tables(space, (1, 3, 224, 224))
+    rng = np.random.default_rng(1)
+    archs = [space.sample(rng) for _ in range(3)]
+    assert_exact(space, (1, 3, 224, 224), dict(costs), archs)
+    # Small tables: the joint one would have 10^17 cells and more.
+    assert sum(table.size for table in costs["macs"].tables.values()) < 5000
+
+
+def space_of(setup: Callable[[Any], None], forward: Callable[[Any, Tensor], Any]) -> ModelSpace:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            setup(self)
+
+        def forward(self, x: Tensor) -> Any:
+            return forward(self, x)
+
+    return ModelSpace(Net)
+
+
+def check_all(space: ModelSpace, inputs: Any = (2, 3, 8, 8)) -> dict[str, CostTable]:
+    costs = tables(space, inputs)
+    assert_exact(space, inputs, dict(costs), list(space.enumerate()))
+    return costs
+
+
+def test_an_if_on_a_shape_and_a_loop_over_a_choice() -> None:
+    def setup(net: Any) -> None:
+        net.width = Choice([3, 4, 6], label="width")
+        net.times = Choice([1, 3], label="times")
+        net.conv = hs.nn.Conv2d(3, net.width, 1)
+        net.same = hs.nn.Conv2d(net.width, net.width, 3, padding=1)
+
+    def forward(net: Any, x: Tensor) -> Tensor:
+        y = net.conv(x)
+        if y.shape[1] == x.shape[1]:
+            y = y + x
+        for _ in range(net.times):
+            y = net.same(y)
+        return y
+
+    check_all(space_of(setup, forward))
+
+
+def test_attributes_that_are_texts_flags_and_missing() -> None:
+    def setup(net: Any) -> None:
+        net.act = Choice(["relu", "tanh"], label="act")
+        net.wide = Choice([False, True], label="wide")
+        net.rate = Choice([2, 4], label="rate", when=net.wide == True)  # noqa: E712
+        net.first = nn.Linear(8, 8)
+        net.second = nn.Linear(32, 3)
+
+    def forward(net: Any, x: Tensor) -> Tensor:
+        x = getattr(torch, net.act)(net.first(x))
+        if net.wide:
+            x = x.repeat(1, 1, 1, net.rate)
+        return x if net.rate is None else F.pad(x, (0, 32 - x.shape[-1])) @ net.second.weight.T
+
+    check_all(space_of(setup, forward))
+
+
+def test_functions_views_and_arithmetic_on_open_shapes() -> None:
+    def setup(net: Any) -> None:
+        net.heads = Choice([1, 2, 4], label="heads")
+        width = net.heads * 4
+        net.embed = hs.nn.Linear(8, width)
+        net.qkv = hs.nn.Linear(width, 3 * width)
+        net.scale = hs.nn.parameter(1, width)
+        net.norm = hs.nn.LayerNorm(width)
+
+    def forward(net: Any, x: Tensor) -> Tensor:
+        x = net.norm(net.embed(x.flatten(1, 2))) * net.scale
+        batch, length, width = x.shape
+        q, k, v = net.qkv(x).reshape(batch, length, 3, net.heads, width // net.heads).unbind(2)
+        weights = torch.einsum("blhd,bmhd->bhlm", q, k) / (width // net.heads) ** 0.5
+        y = (weights.softmax(-1) @ v.transpose(1, 2)).transpose(1, 2).reshape(x.shape)
+        a, b = (2 * y - x).chunk(2, dim=-1)
+        return torch.cat([a, b, torch.zeros(batch, length, 1)], -1).mean(dim=1)
+
+    check_all(space_of(setup, forward))
+
+
+def test_tied_weights_and_shared_modules_count_once() -> None:
+    def setup(net: Any) -> None:
+        width = Choice([4, 8], label="width")
+        net.embed = hs.nn.Linear(8, width)
+        net.head = hs.nn.Linear(8, width, bias=False)
+        net.head.weight = net.embed.weight
+        net.op = LayerChoice({"one": lambda: net.shared, "two": nn.Identity}, label="op")
+
+    def setup_shared(net: Any) -> None:
+        net.shared = nn.Linear(8, 8)
+        net.unused = nn.Linear(5, 5)
+        setup(net)
+
+    def forward(net: Any, x: Tensor) -> Any:
+        return net.head(net.shared(net.op(x))), net.embed(x)
+
+    check_all(space_of(setup_shared, forward))
+
+
+def test_a_module_shared_by_branches_only() -> None:
+    def setup(net: Any) -> None:
+        kept: list[nn.Module] = []
+
+        def shared() -> nn.Module:
+            if not kept:
+                kept.append(nn.Linear(8, 8))
+            return kept[0]
+
+        net.one = LayerChoice([shared, nn.Identity], label="one")
+        net.two = LayerChoice([nn.Identity, shared], label="two")
+
+    costs = check_all(space_of(setup, lambda net, x: net.two(net.one(x))))
+    assert costs["params"].minimum()[0] == 0
+
+
+def test_widths_that_depend_on_the_operator_and_the_depth() -> None:
+    def setup(net: Any) -> None:
+        op = Choice(["slim", "fat"], label="op")
+        net.op = LayerChoice(
+            {"slim": lambda: nn.Conv2d(3, 4, 1), "fat": lambda: nn.Conv2d(3, 8, 3, stride=2)},
+            label="op",
+        )
+        width = 4 + 4 * (op == "fat")
+        net.blocks = Repeat(
+            lambda i: nn.Sequential(
+                hs.nn.Conv2d(width, width, Choice([1, 3], label=f"k{i}"), padding="same"),
+                nn.MaxPool2d(2, ceil_mode=True),
+            ),
+            (0, 2),
+            label="depth",
+        )
+
+    check_all(space_of(setup, lambda net, x: net.blocks(net.op(x)).flatten(1)))
+
+
+def test_input_choices_of_every_kind() -> None:
+    def setup(net: Any) -> None:
+        net.conv = nn.Conv2d(3, 3, 3, padding=1)
+        net.some = InputChoice(3, None, "concat", label="some")
+        net.listed = InputChoice(3, 2, "none", label="listed")
+
+    def forward(net: Any, x: Tensor) -> Tensor:
+        inputs = [x, x[:, :2], net.conv(x)]
+        picked = net.some(inputs)
+        return torch.cat([*net.listed(inputs), picked], 1).transpose(1, 3) @ torch.ones(
+            picked.shape[1] + sum(part.shape[1] for part in net.listed(inputs)), 2
+        )
+
+    check_all(space_of(setup, forward))
+
+
+def test_cells_with_loose_ends_and_processors() -> None:
+    class Pre(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, inputs: list[Tensor]) -> list[Tensor]:
+            return [self.conv(x) for x in inputs]
+
+    class Post(nn.Module):
+        def forward(self, output: Tensor, inputs: list[Tensor]) -> Tensor:
+            return torch.cat([output, inputs[0]], 1)
+
+    def setup(net: Any) -> None:
+        net.cell = Cell(
+            {
+                "conv": lambda node, source: hs.nn.Conv2d(
+                    4, 4, Choice([1, 3], label=f"k{node}"), padding="same"
+                ),
+                "skip": lambda node, source: nn.Identity(),
+            },
+            num_nodes=3,
+            num_predecessors=2,
+            merge_op="loose_end",
+            preprocessor=Pre,
+            postprocessor=Post,
+            label="cell",
+        )
+        net.head = hs.nn.Linear(net.cell.loose_ends * 4 + 3, 5)
+
+    def forward(net: Any, x: Tensor) -> Tensor:
+        return net.head(net.cell(x, 2 * x).mean((2, 3)))
+
+    space = space_of(setup, forward)
+    costs = tables(space, (1, 3, 4, 4))
+    assert_exact(space, (1, 3, 4, 4), dict(costs), list(space.enumerate())[::37])
+
+
+def test_leaf_modules_of_every_kind_take_open_inputs() -> None:
+    def setup(net: Any) -> None:
+        net.length = Choice([2, 4], label="length")
+        net.lstm = nn.LSTM(8, 8, batch_first=True)
+        net.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        net.open = hs.nn.GRU(8, Choice([4, 6], label="hidden"), batch_first=True)
+
+    def forward(net: Any, x: Tensor) -> Any:
+        x = x[:, 0, : net.length]
+        x, _ = net.lstm(x)
+        return net.open(net.layer(x))[0]
+
+    check_all(space_of(setup, forward))
+
+
+@torch.library.custom_op("hwnas_tables::opaque", mutates_args=())
+def opaque(x: Tensor) -> Tensor:
+    return torch.from_numpy(x.numpy() * 2)
+
+
+def test_an_operator_without_a_fake_kernel_is_named() -> None:
+    def setup(net: Any) -> None:
+        net.conv = hs.nn.Conv2d(3, Choice([3, 4], label="width"), 1)
+
+    space = space_of(setup, lambda net, x: opaque(net.conv(x)))
+    with pytest.raises(CostError, match=r"'hwnas_tables::opaque'.*register_fake"):
+        cost_tables(space, (1, 3, 4, 4))
+
+
+def test_a_forward_that_fails_says_where() -> None:
+    def setup(net: Any) -> None:
+        net.conv = hs.nn.Conv2d(3, Choice([3, 4], label="width"), 1)
+        net.head = nn.Linear(5, 5)
+
+    space = space_of(setup, lambda net, x: net.head(net.conv(x)))
+    with pytest.raises(CostError, match=r"forward fails in module 'head' \(Linear\)"):
+        cost_tables(space, (1, 3, 4, 4))
+
+
+def test_what_tables_cannot_follow_is_traced_and_says_why() -> None:
+    def setup(net: Any) -> None:
+        net.conv = hs.nn.Conv2d(3, Choice([3, 4], label="width"), 1)
+        net.more = nn.ModuleList(
+            LayerChoice([nn.Identity, nn.ReLU], label=f"op{i}") for i in range(6)
+        )
+
+    def forward(net: Any, x: Tensor) -> Tensor:
+        x = net.conv(x)
+        for op in net.more:
+            x = op(x)
+        x.unsqueeze_(0)
+        return x
+
+    space = space_of(setup, forward)
+    costs = cost_tables(space, (1, 3, 4, 4), ["macs"])
+    assert isinstance(costs["macs"], TracedCost)
+    assert "unsqueeze_" in costs["macs"].reason
+    assert_exact(space, (1, 3, 4, 4), costs)
+
+
+def test_a_function_space_is_traced_or_tabulated() -> None:
+    def build(arch: Any) -> nn.Module:
+        layers = [nn.Linear(8, arch["width"])]
+        return nn.Sequential(*layers, *([nn.Linear(arch["width"], 2)] if arch["head"] else []))
+
+    small = FunctionSpace({"width": [2, 4], "head": [True, False]}, build)
+    costs = cost_tables(small, (1, 8), count_bias=True)
+    assert isinstance(costs["macs"], CostTable)
+    assert_exact(small, (1, 8), costs, list(small.enumerate()))
+    large = FunctionSpace({"width": list(range(1, 99)), "head": [True, False]}, build)
+    traced = cost_tables(large, (1, 8), count_bias=True)
+    assert isinstance(traced["macs"], TracedCost)
+    assert "no template" in traced["macs"].reason
+    assert_exact(large, (1, 8), traced)
+
+
+def test_the_template_is_left_as_it_was() -> None:
+    def setup(net: Any) -> None:
+        net.seen = []
+        net.conv = hs.nn.Conv2d(3, Choice([3, 4], label="width"), 1)
+        net.norm = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+        net.norm.register_forward_hook(lambda module, inputs, output: None)
+
+    def forward(net: Any, x: Tensor) -> Tensor:
+        net.seen.append(1)
+        net.count = 1
+        if fails:
+            raise KeyError("nothing to see")
+        return net.conv(net.norm(x))
+
+    fails = False
+    for fails in (False, True):
+        space = space_of(setup, forward)
+        before = [(type(m), {**vars(m)}, dict(m._forward_hooks)) for m in space.template.modules()]
+        tensors = [*space.template.parameters(), *space.template.buffers()]
+        switches = torch.backends.mha.get_fastpath_enabled(), torch.is_inference_mode_enabled()
+        if fails:
+            with pytest.raises(CostError, match="KeyError"):
+                cost_tables(space, (1, 3, 4, 4))
+        else:
+            cost_tables(space, (1, 3, 4, 4))
+        after = [(type(m), {**vars(m)}, dict(m._forward_hooks)) for m in space.template.modules()]
+        assert list(map(repr, before)) == list(map(repr, after))
+        assert space.template.seen == []
+        held = [*space.template.parameters(), *space.template.buffers()]
+        assert all(a is b for a, b in zip(tensors, held, strict=True))
+        assert switches == (
+            torch.backends.mha.get_fastpath_enabled(),
+            torch.is_inference_mode_enabled(),
+        )
+        assert torch.overrides._get_current_function_mode() is None
+
+
+def test_an_arch_that_is_not_canonical_is_an_error() -> None:
+    space = SPACES["mobilenet"]()
+    cost = tables(space, INPUT)["macs"]
+    arch = space.default()
+    for wrong in (
+        {**arch, "nonsense": 1},
+        {k: v for k, v in arch.items() if k != "width1"},
+        {**arch, "width1": 5},
+        {**arch, "stage1.2.kernel": 3},
+    ):
+        with pytest.raises(ArchError):
+            cost(wrong)
+    encoded = space.encode([arch, arch])
+    encoded[1, 0] = -1
+    with pytest.raises(ArchError):
+        cost.evaluate(encoded)
+    with pytest.raises(ArchError, match="shape"):
+        cost.evaluate(encoded[:, 1:])
+    encoded[1, 0] = 99
+    with pytest.raises(ArchError):
+        cost.evaluate(encoded)
+
+
+def test_unknown_metrics() -> None:
+    with pytest.raises(CostError, match="'latency' is not a static cost"):
+        cost_tables(SPACES["chain"](), INPUT, ["latency"])
+
+
+@st.composite
+def random_spaces(draw: st.DrawFn) -> ModelSpace:
+    """Chains of blocks of random kinds; widths, kernels and depths are shared or not."""
+    labels = st.sampled_from(["a", "b", "c"])
+    plan = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["conv", "choice", "repeat", "skip", "branch", "input"]),
+                labels,
+                labels,
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    )
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layers = []
+            width: Any = 3
+            for i, (kind, one, two) in enumerate(plan):
+                block, width = self.block(kind, width, one, two, i)
+                layers.append(block)
+            self.layers = nn.ModuleList(layers)
+
+        def block(self, kind: str, width: Any, one: str, two: str, i: int) -> tuple[nn.Module, Any]:
+            new = Choice([2, 4], label=f"width.{one}")
+            kernel = Choice([1, 3], label=f"kernel.{two}")
+            if kind == "conv":
+                return hs.nn.Conv2d(width, new, kernel, padding="same"), new
+            if kind == "choice":
+                wide = Choice([0, 1], label=f"op.{one}{i}")
+                ops = [
+                    lambda: hs.nn.Conv2d(width, 2, kernel, padding="same"),
+                    lambda: nn.Sequential(hs.nn.Conv2d(width, 4, 1), nn.ReLU(), nn.Conv2d(4, 6, 1)),
+                ]
+                return LayerChoice(ops, label=f"op.{one}{i}"), 2 + 4 * (wide == 1)
+            if kind == "repeat":
+                depth = Choice([0, 1, 2], label=f"depth.{one}")
+                return Repeat(
+                    lambda j: hs.nn.Conv2d(
+                        width, width, Choice([1, 3], label=f"k.{i}.{j}"), padding="same"
+                    ),
+                    depth,
+                ), width
+            if kind == "skip":
+                return Skip(hs.nn.Conv2d(width, width, kernel, padding="same")), width
+            if kind == "branch":
+                return LayerChoice(
+                    [nn.Identity, lambda: self.block("repeat", width, two, one, i + 10)[0]],
+                    label=f"branch.{i}",
+                ), width
+            return Pick(hs.nn.Conv2d(width, width, 1), f"input.{two}"), width
+
+        def forward(self, x: Tensor) -> Tensor:
+            for layer in self.layers:
+                x = layer(x)
+            return x if x.shape[1] == 4 else x.mean((2, 3))
+
+    return ModelSpace(Net)
+
+
+class Skip(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+class Pick(nn.Module):
+    def __init__(self, inner: nn.Module, label: str) -> None:
+        super().__init__()
+        self.inner = inner
+        self.pick = InputChoice(2, None, label=label)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pick([x, self.inner(x)])
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@given(random_spaces(), st.integers(0, 2**32))
+def test_random_spaces(space: ModelSpace, seed: int) -> None:
+    costs = tables(space, (1, 3, 4, 4))
+    rng = np.random.default_rng(seed)
+    archs = [space.sample(rng) for _ in range(4)]
+    assert_exact(space, (1, 3, 4, 4), dict(costs), archs)
