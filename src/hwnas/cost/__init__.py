@@ -14,9 +14,10 @@ from hwnas.cost._static import STATIC_METRICS, flops_meaning, static_costs
 
 if TYPE_CHECKING:
     from hwnas.cost._base import Cost, FunctionCost
-    from hwnas.cost._feasible import Count, FeasibleSet
+    from hwnas.cost._feasible import FeasibleSet
     from hwnas.cost._filter import RangeFilter
     from hwnas.cost._latency import Block, LatencyTable
+    from hwnas.cost._limits import Count
     from hwnas.cost._space_costs import TracedCost, cost_tables
     from hwnas.cost._table import CostTable
 
@@ -24,7 +25,7 @@ _LAZY = {
     "Cost": "_base",
     "Block": "_latency",
     "CostTable": "_table",
-    "Count": "_feasible",
+    "Count": "_limits",
     "FeasibleSet": "_feasible",
     "FunctionCost": "_base",
     "LatencyTable": "_latency",

@@ -101,15 +101,17 @@ def expectation(
         if given is None:
             row = torch.full((count,), 1 / count, dtype=torch.float64)
         else:
-            row = torch.as_tensor(given, dtype=torch.float64)
+            row = given if isinstance(given, Tensor) else torch.tensor(given, dtype=torch.float64)
         if row.shape != (count,):
             raise CostError(
                 f"'{decision.label}' has {count} choices; its probabilities have shape "
                 f"{tuple(row.shape)}"
             )
         rows.append(row)
-    device = next((row.device for row in rows if row.device.type != "cpu"), torch.device("cpu"))
     rows.append(torch.ones(1, dtype=torch.float64))
-    q = torch.cat([row.to(device) for row in rows])
+    device = next((row.device for row in rows if row.device.type != "cpu"), None)
+    if device is not None:
+        rows = [row.to(device) for row in rows]
+    q = torch.cat(rows).double()
     result: Tensor = _Mean.apply(q, parts)  # type: ignore[no-untyped-call]
     return result

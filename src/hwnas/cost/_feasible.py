@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from hwnas.cost._buckets import Units, units
 from hwnas.cost._chain import Group, chain
 from hwnas.cost._domain import Domain, TooLargeError
 from hwnas.cost._eliminate import lowest
+from hwnas.cost._limits import Count, Distribution, Limit, simplex
 from hwnas.cost._program import Program, counted
 from hwnas.cost._table import CostTable
 from hwnas.errors import CostError
@@ -23,31 +23,12 @@ from hwnas.errors import CostError
 if TYPE_CHECKING:
     from hwnas.space import Arch, SearchSpace, Value
 
-Distribution: TypeAlias = Literal["decisions", "archs"]
-Limit: TypeAlias = tuple[CostTable, Literal["<=", ">="], float]
-
 _BUCKETS = 1 << 12
 _CELLS = 1 << 25
 """Cells of a dynamic program in memory, 8 bytes each."""
 _WORK = 1 << 29
 _ACCEPTANCE = 0.95
 _TRIES = 1000
-
-
-@dataclass(frozen=True)
-class Count:
-    """How many archs there are: exact if the two bounds are equal."""
-
-    lower: int
-    upper: int
-
-    @property
-    def exact(self) -> bool:
-        """Whether the number is known."""
-        return self.lower == self.upper
-
-    def __str__(self) -> str:
-        return str(self.lower) if self.exact else f"between {self.lower} and {self.upper}"
 
 
 class FeasibleSet:
@@ -294,7 +275,7 @@ class FeasibleSet:
         if not self.limits or not self.is_empty():
             return 0.0, self.draw(1, np.random.default_rng(0))[0]
         best: tuple[float, list[int]] = (math.inf, [])
-        for weights in _simplex(len(self.limits)):
+        for weights in simplex(len(self.limits)):
             total: CostTable | None = None
             for weight, (cost, op, limit) in zip(weights, self.limits, strict=True):
                 part = cost * (weight * (1 if op == "<=" else -1) / abs(limit))
@@ -409,13 +390,3 @@ def _stacked(limits: list[list[NDArray[np.int64]]]) -> list[NDArray[np.int64]]:
 
 def _none(groups: list[Group]) -> list[NDArray[np.int64]]:
     return [np.zeros((0, len(group.source)), np.int64) for group in groups]
-
-
-def _simplex(parts: int, steps: int = 8) -> Iterator[tuple[float, ...]]:
-    """Weights that add up to one, on a grid."""
-    if parts == 1:
-        yield (1.0,)
-        return
-    for i in range(steps + 1):
-        for rest in _simplex(parts - 1, steps):
-            yield (i / steps, *((1 - i / steps) * r for r in rest))

@@ -135,8 +135,7 @@ class _Traces:
 def _tables(
     space: ModelSpace, inputs: object, metrics: Sequence[str], count_bias: bool
 ) -> dict[str, CostTable]:
-    domain = Domain(space.decisions)
-    interpreter = Interpreter(domain)
+    interpreter = Interpreter(Domain(space.decisions))
     kernels = interpreter.kernels
     with plain_kernels(), kernels.observing():
         held = parameter_events(space.template, interpreter)
@@ -148,6 +147,7 @@ def _tables(
             given = [kernels.interned(x.to("meta")) for x in examples]
             interpreter.forked(type(space.template).__name__, lambda: copy(*given), _nothing)
         ran = interpreter.events
+    domain = Domain(space.decisions)  # Without what the interpreter has kept.
     sums = {
         "params": (held, lambda event: event.flops),
         "weight_bytes": (held, lambda event: event.biases),

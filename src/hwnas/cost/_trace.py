@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -50,7 +51,7 @@ def count_operations(
         except _ForwardError:
             pass  # a constant on the CPU, or a device asked for by name: fake tensors have both
         fake = FakeTensorMode(allow_non_fake_inputs=True)
-        with fake:
+        with fake, _silent("torch._subclasses.fake_tensor"):  # what it logs is raised, too
             try:
                 return _run(model, examples, "cpu")
             except _ForwardError as error:
@@ -197,6 +198,18 @@ def examples_of(
         else:
             raise CostError(f"inputs are tensors and shapes, not {type(one).__name__}")
     return examples
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Nothing below a critical error is logged under `name`."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager

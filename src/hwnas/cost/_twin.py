@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hwnas.cost._domain import Guard
 from hwnas.cost._interpreter import Interpreter
 from hwnas.cost._open import OpenTensor, OpenValue
-from hwnas.cost._varying import Varying, constant
+from hwnas.cost._varying import Varying
 from hwnas.space import Cell, Expr, InputChoice, LayerChoice, Repeat
 from hwnas.space._elastic import Elastic, shape_of
 from hwnas.space._expr import exprs
