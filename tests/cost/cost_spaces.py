@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from hwnas.space import Choice, Expr, LayerChoice, ModelSpace, Repeat, make_divisible
@@ -150,3 +152,29 @@ class Proxyless(nn.Module):
 def proxyless_like() -> ModelSpace:
     """21 decisions, about 10^17 archs."""
     return ModelSpace(Proxyless)
+
+
+class Around(nn.Module):
+    """A layer that chooses the width and the size of what a module gets, then the module."""
+
+    def __init__(self, case: Any) -> None:
+        super().__init__()
+        width = Choice([8, 16], label="width")
+        step = Choice([1, 2], label="step")
+        self.step = step if case.kind == "tokens" else 1
+        if case.kind in ("tokens", "vector"):
+            self.first = snn.Linear(3, width)
+        else:
+            kinds = {"sequence": snn.Conv1d, "image": snn.Conv2d, "volume": snn.Conv3d}
+            self.first = kinds[case.kind](3, width, 1, stride=step)
+        self.then = case.make(snn, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 3:
+            x = x[:, :: self.step]
+        return self.then(self.first(x))
+
+
+def around(case: Any) -> tuple[ModelSpace, tuple[int, ...]]:
+    """A space of up to four archs with a case of `cost_modules` in it, and its input's shape."""
+    return ModelSpace(Around, case), case.shape(3, 16)
