@@ -1,7 +1,8 @@
 """What an architecture costs, computed: metrics, static costs, and costs of a whole space.
 
 `static_costs` takes one built model. `cost_tables` takes a space: a cost of all its archs as a sum
-of small tables (`CostTable`). Importing this package does not import PyTorch.
+of small tables (`CostTable`), or the maximum of such sums (`MaxTable`). Importing this package
+does not import PyTorch.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from hwnas.cost._filter import RangeFilter
     from hwnas.cost._latency import Block, LatencyTable
     from hwnas.cost._limits import Count
+    from hwnas.cost._max_table import MaxTable
     from hwnas.cost._space_costs import TracedCost, cost_tables
+    from hwnas.cost._stored import load_table
     from hwnas.cost._table import CostTable
 
 _LAZY = {
@@ -29,9 +32,11 @@ _LAZY = {
     "FeasibleSet": "_feasible",
     "FunctionCost": "_base",
     "LatencyTable": "_latency",
+    "MaxTable": "_max_table",
     "RangeFilter": "_filter",
     "TracedCost": "_space_costs",
     "cost_tables": "_space_costs",
+    "load_table": "_stored",
 }
 
 __all__ = [
@@ -44,11 +49,13 @@ __all__ = [
     "FeasibleSet",
     "FunctionCost",
     "LatencyTable",
+    "MaxTable",
     "Metric",
     "RangeFilter",
     "TracedCost",
     "cost_tables",
     "flops_meaning",
+    "load_table",
     "static_costs",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,10 @@ def assembled(
         table = np.broadcast_to(spread(value, event.axes, axes), domain.shape(axes))
         for guard in event.guards:
             table = np.where(spread(guard.mask, guard.axes, axes), table, 0)
-        _add(sums, *_reduced(domain, axes, table))
+        _add(sums, *reduced(domain, axes, table))
     again: dict[Axes, NDArray[np.int64]] = {}
     for axes, table in sums.items():
-        _add(again, *_reduced(domain, axes, table))
+        _add(again, *reduced(domain, axes, table))
     return checked(domain, {axes: table.astype(np.float64) for axes, table in again.items()})
 
 
@@ -62,12 +63,12 @@ def checked(domain: Domain, tables: Tables) -> Tables:
     }
 
 
-def joined(many: Iterable[Tables]) -> Tables:
-    """The sum of several costs; tables whose decisions are among another's are added to it."""
+def joined(many: Iterable[Tables], together: np.ufunc = np.add) -> Tables:
+    """The sum (or maximum) of many tables; one whose decisions are among another's joins it."""
     sums: Tables = {}
     for tables in many:
         for axes, table in tables.items():
-            _add(sums, axes, table)
+            sums[axes] = together(sums[axes], table) if axes in sums else table
     result: Tables = {}
     for axes in sorted(sums, key=lambda axes: (-len(axes), axes)):
         inside = set(axes)
@@ -75,7 +76,7 @@ def joined(many: Iterable[Tables]) -> Tables:
         if wider is None:
             result[axes] = sums[axes]
         else:
-            result[wider] = result[wider] + spread(sums[axes], axes, wider)
+            result[wider] = together(result[wider], spread(sums[axes], axes, wider))
     return result
 
 
@@ -83,9 +84,7 @@ def _add(sums: dict[Axes, NDArray], axes: Axes, table: NDArray) -> None:  # type
     sums[axes] = sums[axes] + table if axes in sums else table
 
 
-def _reduced(
-    domain: Domain, axes: Axes, table: NDArray[np.int64]
-) -> tuple[Axes, NDArray[np.int64]]:
+def reduced(domain: Domain, axes: Axes, table: NDArray[Any]) -> tuple[Axes, NDArray[Any]]:
     """Without the axes on which the table does not depend in any arch."""
     values, index = np.unique(table, return_inverse=True)
     index = np.where(domain.possible(axes), index.reshape(table.shape), -1)

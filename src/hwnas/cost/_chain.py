@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.cost._assembly import Tables
-from hwnas.cost._domain import Domain, TooLargeError
+from hwnas.cost._domain import Domain, Guard, TooLargeError
 from hwnas.cost._varying import Axes, spread, union
 
 EDGES = 400_000
@@ -59,14 +59,15 @@ class Group:
         return weights
 
 
-def chain(domain: Domain, costs: Sequence[Tables]) -> list[Group]:
-    """The groups for these costs.
+def chain(domain: Domain, costs: Sequence[Tables], guards: Sequence[Guard] = ()) -> list[Group]:
+    """The groups for these costs, where all guards hold; none of them has an edge if no arch is so.
 
     Raises:
         TooLargeError: the decisions hang together too closely; `cells` is the size.
     """
     rules = [domain.rule(axis).axes for axis in range(len(domain.sizes))]
     scopes = {tuple(axes) for tables in costs for axes in tables if axes} | set(rules)
+    scopes |= {guard.axes for guard in guards if guard.axes}
     order, reaches = _ordered(domain, scopes)
     position = {axis: i for i, axis in enumerate(order)}
     groups = []
@@ -78,6 +79,10 @@ def chain(domain: Domain, costs: Sequence[Tables]) -> list[Group]:
         wide = union([frontier, made])
         following = reaches[end]
         mask = domain.possible(wide)
+        for guard in guards:
+            last = max((position[a] for a in guard.axes), default=0)
+            if start <= last < end:
+                mask = mask & spread(guard.mask, guard.axes, wide)
         cells = np.argwhere(mask)
         if len(cells) > EDGES:
             raise TooLargeError([domain.decisions[a].label for a in wide], len(cells))
@@ -105,7 +110,36 @@ def chain(domain: Domain, costs: Sequence[Tables]) -> list[Group]:
             )
         )
         frontier, states, start = following, after, end
-    return groups
+    return _alive(groups) if guards else groups
+
+
+def _alive(groups: list[Group]) -> list[Group]:
+    """The groups without what is on no way from the start to the end."""
+    before = [np.ones(1, bool)]
+    for group in groups:
+        reached = np.zeros(group.states, bool)
+        reached[group.target[before[-1][group.source]]] = True
+        before.append(reached)
+    result: list[Group] = []
+    after = before[-1]
+    for group, reached in zip(reversed(groups), reversed(before[:-1]), strict=True):
+        kept = reached[group.source] & after[group.target]
+        goes = np.zeros(len(reached), bool)
+        goes[group.source[kept]] = True
+        source = (np.cumsum(goes) - 1)[group.source[kept]]
+        result.append(
+            replace(
+                group,
+                codes=group.codes[kept],
+                source=source,
+                target=(np.cumsum(after) - 1)[group.target[kept]],
+                first=np.searchsorted(source, np.arange(goes.sum() + 1)),
+                states=int(after.sum()),
+                costs=group.costs[:, kept],
+            )
+        )
+        after = goes
+    return result[::-1]
 
 
 class _States:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas.cost._assembly import joined
 from hwnas.cost._best import ranked
 from hwnas.cost._buckets import Units, units
 from hwnas.cost._chain import Group, chain
 from hwnas.cost._domain import Domain, TooLargeError
 from hwnas.cost._eliminate import lowest
-from hwnas.cost._limits import Count, Distribution, Limit, simplex
+from hwnas.cost._limits import Count, Distribution, Limit, Sum, checked_limits, simplex, taken_apart
 from hwnas.cost._program import Program, counted
 from hwnas.cost._table import CostTable
 from hwnas.errors import CostError
@@ -59,30 +59,25 @@ class FeasibleSet:
         self, space: SearchSpace, limits: Sequence[Limit], *, domain: Domain | None = None
     ) -> None:
         self.space = space
-        self.limits = tuple(limits)
-        for cost, op, limit in self.limits:
-            if not isinstance(cost, CostTable):
-                raise CostError(f"the cost '{cost.name}' is no sum of tables; filter by it instead")
-            if cost.space.fingerprint != space.fingerprint:
-                raise CostError(f"the cost '{cost.name}' belongs to another space")
-            if op not in ("<=", ">=") or not math.isfinite(limit):
-                raise CostError(f"{cost.name} {op} {limit} is no limit: <= or >= a finite number")
+        self.limits = checked_limits(space, limits)
         tables = [cost.domain for cost, _, _ in self.limits]
         self.domain = domain or (tables[0] if tables else Domain(space.decisions))
         self.method: Literal["dynamic program", "markov chain"] = "dynamic program"
         self.reason = ""
+        self._sums, self._guards = taken_apart(self.domain, self.limits)
         self._groups: list[Group] = []
         self._units: list[Units] = []
         self._programs: dict[str, Program] = {}
         self._drawn = self._kept = 0
         self._lock = threading.RLock()
         try:
-            self._groups = chain(self.domain, [cost.tables for cost, _, _ in self.limits])
+            self._groups = chain(self.domain, [s.tables for s in self._sums], self._guards)
         except TooLargeError as error:
             self.method, self.reason = "markov chain", str(error)
-        for row, (_, op, limit) in enumerate(self.limits):
-            if self._groups:
-                self._units.append(units(self._groups, row, limit, 1 if op == "<=" else -1))
+        self._void = any(len(group.source) == 0 for group in self._groups)
+        if not self._void and self._groups:
+            self._units = _in_units(self._groups, self._sums)
+            self._void = any(u.room < 0 for u in self._units)
 
     def __contains__(self, arch: object) -> bool:
         """Whether an arch keeps the limits.
@@ -122,6 +117,8 @@ class FeasibleSet:
         Raises:
             CostError: neither could be shown.
         """
+        if self._void:
+            return True
         best = [self.best_for(limit) for limit in self.limits]
         alone = [
             self._one(limit, arch)
@@ -145,11 +142,9 @@ class FeasibleSet:
     def best_for(self, limit: Limit) -> Arch | None:
         """The arch that keeps one limit by the widest margin; None if that is not known."""
         cost, op, _ = limit
-        sign = 1.0 if op == "<=" else -1.0
-        signed = {axes: sign * table for axes, table in cost.tables.items()}
         try:
-            return self.domain.arch(lowest(self.domain, signed)[1])
-        except TooLargeError:
+            return (cost.minimum() if op == "<=" else cost.maximum())[1]
+        except CostError:
             return None
 
     def count(self) -> Count:
@@ -162,7 +157,11 @@ class FeasibleSet:
             raise CostError(f"the archs cannot be counted: {self.reason}")
         bits = self.space.size().bit_length() + 1
         if not self._binding():
-            size = 0 if any(u.room < 0 for u in self._units) else self.space.size()
+            if self._void:
+                return Count(0, 0)
+            size = self.space.size()
+            if self._guards:
+                size = counted(self._groups, _none(self._groups), (), bits)
             return Count(size, size)
         edges = sum(len(group.source) for group in self._groups)
         share = max(_BUCKETS, _WORK // 4 // edges) ** (1 / len(self._binding()))
@@ -201,8 +200,7 @@ class FeasibleSet:
             from hwnas.cost._markov import walk
 
             return walk(self, n, rng, distribution)
-        program = self._program(distribution)
-        if program.empty:
+        if self._void or (program := self._program(distribution)).empty:
             raise self._nothing()
         kept: list[NDArray[np.float64]] = []
         found = tried = 0
@@ -233,15 +231,16 @@ class FeasibleSet:
         return list(self._ranked(score, k, highest))
 
     def _ranked(self, score: CostTable, k: int, highest: bool) -> Iterator[tuple[float, Arch]]:
-        costs = [cost.tables for cost, _, _ in self.limits]
+        if not isinstance(score, CostTable):
+            raise CostError(f"no exact ranking by '{score.name}', which is no sum of tables")
+        costs = [s.tables for s in self._sums]
         try:
-            groups = chain(self.domain, [*costs, score.tables])
+            groups = chain(self.domain, [*costs, score.tables], self._guards)
         except TooLargeError as error:
             raise CostError(f"no exact ranking: {error}") from error
-        limits = [
-            units(groups, row, limit, 1 if op == "<=" else -1)
-            for row, (_, op, limit) in enumerate(self.limits)
-        ]
+        if any(len(group.source) == 0 for group in groups):
+            return
+        limits = _in_units(groups, self._sums)
         if any(u.room < 0 for u in limits):
             return
         binding = [u for u in limits if u.room < u.most]
@@ -274,17 +273,17 @@ class FeasibleSet:
             return float(self.violation(self.space.encode([arch]))[0]), arch
         if not self.limits or not self.is_empty():
             return 0.0, self.draw(1, np.random.default_rng(0))[0]
-        best: tuple[float, list[int]] = (math.inf, [])
-        for weights in simplex(len(self.limits)):
-            total: CostTable | None = None
-            for weight, (cost, op, limit) in zip(weights, self.limits, strict=True):
-                part = cost * (weight * (1 if op == "<=" else -1) / abs(limit))
-                total = part if total is None else total + part
-            assert total is not None
-            codes = lowest(self.domain, total.tables)[1]
-            row = self._encoded(np.array(codes)[None, :])
-            best = min(best, (float(self.violation(row)[0]), codes), key=lambda pair: pair[0])
-        return best[0], self.domain.arch(best[1])
+        archs = [best for limit in self.limits if (best := self.best_for(limit)) is not None]
+        sums = [(c.tables, op, limit) for c, op, limit in self.limits if isinstance(c, CostTable)]
+        for weights in simplex(len(sums)) if sums else ():
+            parts = []
+            for weight, (tables, op, limit) in zip(weights, sums, strict=True):
+                factor = weight * (1 if op == "<=" else -1) / (abs(limit) or 1.0)
+                parts.append({axes: table * factor for axes, table in tables.items()})
+            codes = lowest(self.domain, list(joined(parts).items()))[1]
+            archs.append(self.domain.arch(codes))
+        broken = self.violation(self.space.encode(archs))
+        return float(broken.min()), archs[int(broken.argmin())]
 
     def violation(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of the fractions by which limits are broken: (n, decisions) -> (n,)."""
@@ -324,7 +323,7 @@ class FeasibleSet:
     # The dynamic program and its buckets.
 
     def _binding(self) -> list[Units]:
-        if any(u.room < 0 for u in self._units):
+        if self._void:
             return []
         return [u for u in self._units if u.room < u.most]
 
@@ -356,8 +355,6 @@ class FeasibleSet:
     def _made(self, distribution: str, total: int) -> Program:
         weights = [group.weights(self.domain, distribution) for group in self._groups]
         binding = self._binding()
-        if any(u.room < 0 for u in self._units):
-            weights = [np.zeros_like(w) for w in weights]
         if not binding:
             return Program(self._groups, _none(self._groups), (), weights)
         rough = [u.buckets(int(total ** (1 / len(binding)))) for u in binding]
@@ -382,6 +379,10 @@ class FeasibleSet:
             value = cost.minimum()[0] if op == "<=" else cost.maximum()[0]
             parts.append(f"{cost.name} {op} {limit:g} (the best arch has {value:g})")
         return CostError(f"no arch keeps {', '.join(parts)}")
+
+
+def _in_units(groups: list[Group], sums: Sequence[Sum]) -> list[Units]:
+    return [units(groups, row, limit.limit, limit.sign) for row, limit in enumerate(sums)]
 
 
 def _stacked(limits: list[list[NDArray[np.int64]]]) -> list[NDArray[np.int64]]:
