@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget, make_reward
+from hwnas.cost import FunctionCost
 from hwnas.errors import BudgetError
+from hwnas.space import FunctionSpace
 
 BUDGET = Budget.parse("latency@pixel6 <= 10 ms, throughput >= 100 items/s")
 
@@ -170,3 +173,20 @@ def test_a_declared_metric_may_be_zero() -> None:
     assert make_reward("hard")(0.9, {"error": 0.0}, below) == 0.9
     with pytest.raises(BudgetError, match="inf"):
         make_reward("soft")(0.9, {"error": 0.0}, below)
+
+
+def test_limits_on_costs_as_filters() -> None:
+    """One range for each limited cost that is given; they keep what the budget keeps."""
+    space = FunctionSpace({"width": range(1, 9)}, lambda arch: nn.Linear(1, arch["width"]))
+    own = FunctionCost("own", space, lambda arch: arch["width"])
+    twice = FunctionCost("twice", space, lambda arch: 2 * arch["width"])
+    budget = Budget.parse("own <= 6, own >= 2, twice <= 8, latency <= 1 ms", ["own", "twice"])
+    filters = budget.filters({"own": own, "twice": twice, "unused": own})
+    assert [(f.cost.name, f.min, f.max) for f in filters] == [
+        ("own", 2, 6),
+        ("twice", -math.inf, 8),
+    ]
+    limits = Budget(budget.constraints[:3])
+    for arch in space.enumerate():
+        costs = {"own": own(arch), "twice": twice(arch)}
+        assert all(f(arch) for f in filters) == limits.feasible(costs)

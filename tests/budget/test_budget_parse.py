@@ -202,3 +202,18 @@ def test_any_text_is_a_budget_or_a_budget_error(text: str) -> None:
         assert "\n" not in str(error)  # noqa: PT017
     else:
         assert Budget.parse(str(budget)) == budget
+
+
+def test_costs_of_ones_own() -> None:
+    """Plain numbers; one that belongs to a device may be named with it, though none is measured."""
+    own = ["size", "latency@note10", "heat@board"]
+    budget = Budget.parse("size <= 5 k, latency@note10 <= 20 ms, heat@board <= 3", own, devices=[])
+    assert [c.key for c in budget] == own
+    assert [c.limit for c in budget] == [5000.0, 20.0, 3.0]
+    for text, problem in (
+        ("latency@pixel <= 1 ms", "unknown device 'pixel'"),
+        ("sise <= 3", "did you mean 'size'"),
+        ("heat <= 3 W", "'W' is a unit of power"),
+    ):
+        with pytest.raises(BudgetError, match=problem):
+            Budget.parse(text, own, devices=[])

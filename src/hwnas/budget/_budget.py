@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hwnas.budget._constraint import Constraint, Costs
 from hwnas.budget._parser import parse
 from hwnas.errors import BudgetError
+
+if TYPE_CHECKING:
+    from hwnas.cost import Cost as StaticCost
+    from hwnas.cost import RangeFilter
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class Budget:
             text: Constraints, separated by commas. Times take ns, us, ms or s; memory B, kB, MB,
                 GB, KiB, MiB or GiB; counts nothing, k, M or G; energy mJ or J; power mW or W;
                 throughput items/s. Options in brackets are `confidence` and `weight`.
-            metrics: Names of further metrics, plain numbers, that a trainer or an evaluator gives.
+            metrics: Names of further metrics, plain numbers, that a trainer or a cost of your own
+                gives; `name@device` where it belongs to a device.
             devices: The devices that may be named; None accepts any.
 
         Raises:
@@ -106,6 +112,22 @@ class Budget:
         for constraint in sorted(self.constraints, key=lambda c: c.violation(costs, where=where)):
             worst[constraint.key] = constraint
         return {key: c.bound(costs, where=where) for key, c in worst.items()}
+
+    def filters(self, costs: Mapping[str, StaticCost]) -> list[RangeFilter]:
+        """The constraints on these costs as ranges, one for each cost that is limited.
+
+        Args:
+            costs: `Constraint.key` -> cost; what is limited and not among them, such as a latency
+                that has to be measured, is left out.
+        """
+        from hwnas.cost import RangeFilter
+
+        ends: dict[str, dict[str, float]] = {}
+        for constraint in self.constraints:
+            if constraint.key in costs:
+                end = "max" if constraint.op == "<=" else "min"
+                ends.setdefault(constraint.key, {})[end] = constraint.limit
+        return [RangeFilter(costs[key], **limits) for key, limits in ends.items()]
 
     def __iter__(self) -> Iterator[Constraint]:
         return iter(self.constraints)

@@ -37,10 +37,10 @@ def parse(
     if not text.strip():
         raise BudgetError("the budget is empty; write for example 'latency <= 12 ms'")
     reader = _Reader(text)
-    known = tuple(dict.fromkeys([*metrics, *METRICS]))
+    own = tuple(metrics)
     while True:
         start = reader.position
-        metric, device = _subject(reader, known, devices)
+        metric, device = _subject(reader, own, devices)
         op = _comparison(reader)
         limit, unit = _limit(reader, metric)
         options = dict(_options(reader)) if reader.take("[") else {}
@@ -99,8 +99,9 @@ class _Reader:
 
 
 def _subject(
-    reader: _Reader, known: Collection[str], devices: Collection[str] | None
+    reader: _Reader, own: Collection[str], devices: Collection[str] | None
 ) -> tuple[str, str | None]:
+    known = tuple(dict.fromkeys([*(key.partition("@")[0] for key in own), *METRICS]))
     name = reader.read(_NAME)
     if not name:
         reader.fail("expected a metric")
@@ -117,7 +118,7 @@ def _subject(
             reader.last,
             reader.position,
         )
-    if devices is not None and device not in devices:
+    if devices is not None and device not in devices and f"{name}@{device}" not in own:
         reader.fail(_unknown("device", device, devices), reader.last, reader.position)
     return name, device
 

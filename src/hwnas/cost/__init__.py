@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hwnas.cost._filter import RangeFilter
     from hwnas.cost._latency import Block, LatencyTable
     from hwnas.cost._limits import Count
+    from hwnas.cost._load import load_cost, load_costs
     from hwnas.cost._max_table import MaxTable
     from hwnas.cost._space_costs import TracedCost, cost_tables
     from hwnas.cost._stored import load_table
@@ -36,6 +37,8 @@ _LAZY = {
     "RangeFilter": "_filter",
     "TracedCost": "_space_costs",
     "cost_tables": "_space_costs",
+    "load_cost": "_load",
+    "load_costs": "_load",
     "load_table": "_stored",
 }
 
@@ -55,6 +58,8 @@ __all__ = [
     "TracedCost",
     "cost_tables",
     "flops_meaning",
+    "load_cost",
+    "load_costs",
     "load_table",
     "static_costs",
 ]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas.errors import CostError, HwnasError, describe
+
 if TYPE_CHECKING:
     from hwnas.space import SearchSpace, Value
 
@@ -23,6 +25,9 @@ class Cost(ABC):
     - All methods may be called from several threads.
 
     A member gives `__call__`. `evaluate` is for many archs at once: rows of `space.encode`.
+
+    Others add costs as entry points of the group `hwnas.costs`, or refer to them as `module:name`;
+    `load_cost` says what may be named.
 
     Attributes:
         name: the metric, as in budgets.
@@ -42,13 +47,33 @@ class Cost(ABC):
         """The costs of archs encoded by `space.encode`: (n, decisions) -> (n,)."""
         return np.array([self(arch) for arch in self.space.decode(encoded)], np.float64)
 
+    def renamed(self, name: str) -> Cost:
+        """The same cost under another name."""
+        return _Renamed(name, self)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name} of {self.space!r})"
+
+
+class _Renamed(Cost):
+    def __init__(self, name: str, cost: Cost) -> None:
+        self.name = name
+        self.space = cost.space
+        self.exact = cost.exact
+        self._cost = cost
+
+    def __call__(self, arch: Mapping[str, Value]) -> float:
+        return self._cost(arch)
+
+    def evaluate(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._cost.evaluate(encoded)
 
 
 class FunctionCost(Cost):
     """A function `arch -> number` as a cost. For sums of functions of few decisions each, see
     `CostTable.of`: only tables can be sampled under a limit.
+
+    What the function raises becomes a `CostError` that names it.
     """
 
     def __init__(self, name: str, space: SearchSpace, function: Any) -> None:
@@ -59,7 +84,13 @@ class FunctionCost(Cost):
     def __call__(self, arch: Mapping[str, Value]) -> float:
         """See `Cost`."""
         self.space.validate(arch)
-        return checked_number(self._function(dict(arch)), self.name)
+        try:
+            value = self._function(dict(arch))
+        except HwnasError:
+            raise
+        except Exception as error:
+            raise CostError(f"the cost '{self.name}' failed: {describe(error)}") from error
+        return checked_number(value, self.name)
 
 
 def checked_number(value: Any, name: str) -> float:
@@ -68,8 +99,6 @@ def checked_number(value: Any, name: str) -> float:
     Raises:
         CostError: it is not a finite number.
     """
-    from hwnas.errors import CostError
-
     try:
         number = float(value)
     except (TypeError, ValueError) as error:

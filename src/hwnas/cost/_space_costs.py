@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hwnas.space import Value
 
 _TRACES = 64
+_tracing = threading.Lock()  # `static_costs` sets switches of the process while it runs.
 
 
 def cost_tables(
@@ -123,13 +125,16 @@ class _Traces:
     def costs(self, arch: Mapping[str, Value]) -> dict[str, float]:
         self._space.validate(arch)
         key = tuple(self._space.encode([arch])[0].tolist())
-        if key not in self._known:
+        costs = self._known.get(key)
+        if costs is None:
             inputs, metrics, count_bias = self._arguments
             model = self._space.build(arch)
-            self._known[key] = static_costs(model, inputs, metrics, count_bias=count_bias)  # type: ignore[arg-type]
-            if len(self._known) > 100_000:
-                self._known.popitem(last=False)
-        return self._known[key]
+            with _tracing:
+                costs = static_costs(model, inputs, metrics, count_bias=count_bias)  # type: ignore[arg-type]
+                self._known[key] = costs
+                if len(self._known) > 100_000:
+                    self._known.popitem(last=False)
+        return costs
 
 
 def _tables(
