@@ -40,7 +40,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric("params", "", "count", "lower", False, "parameters, shared ones once"),
             Metric("weight_bytes", "B", "memory", "lower", False, "bytes of the parameters"),
             Metric(
-                "peak_activation_bytes", "B", "memory", "lower", False, "largest live activations"
+                "peak_activation_bytes", "B", "memory", "lower", False, "activations held at once"
             ),
             Metric("latency", "ms", "time", "lower", True, "time of one call"),
             Metric("throughput", "items/s", "rate", "higher", True, "items per second"),

@@ -15,7 +15,7 @@ from hwnas.cost._domain import Domain, TooLargeError
 from hwnas.cost._interpreter import Event, ForwardError, Interpreter
 from hwnas.cost._kernels import UnsupportedError
 from hwnas.cost._parameters import parameter_events
-from hwnas.cost._static import STATIC_METRICS, static_costs
+from hwnas.cost._static import STATIC_METRICS, SUMS, static_costs
 from hwnas.cost._table import CostTable
 from hwnas.cost._trace import examples_of, plain_kernels
 from hwnas.cost._twin import twin
@@ -56,23 +56,27 @@ def cost_tables(
     Raises:
         CostError: as `static_costs`; the forward fails for some arch.
     """
-    wanted = STATIC_METRICS if metrics is None else tuple(metrics)
+    wanted = SUMS if metrics is None else tuple(metrics)
     if unknown := [name for name in wanted if name not in STATIC_METRICS]:
         raise CostError(
             f"'{unknown[0]}' is not a static cost; the static costs are {', '.join(STATIC_METRICS)}"
         )
-    reason = "the space has no template, only a function that builds networks"
+    found: dict[str, Cost] = {}
+    reasons: dict[str, str] = {}
+    sums = [name for name in wanted if name in SUMS]
     if isinstance(space, ModelSpace):
         try:
-            return dict(_tables(space, inputs, wanted, count_bias))
+            found |= _tables(space, inputs, sums, count_bias)
         except (UnsupportedError, TooLargeError, ForwardError) as error:
-            reason = str(error)
+            reasons = dict.fromkeys(sums, str(error))
             static_costs(space.build(space.default()), inputs, wanted)  # Its error says more.
-    traces = _Traces(space, inputs, wanted, count_bias)
-    costs = {name: TracedCost(name, space, traces, reason) for name in wanted}
-    if space.size() <= _TRACES:
-        return {name: cost.tabulated() for name, cost in costs.items()}
-    return dict(costs)
+    traces = _Traces(space, inputs, [name for name in wanted if name not in found], count_bias)
+    for name in wanted:
+        if name not in found:
+            reason = reasons.get(name, "the space has no template, only a function that builds")
+            cost = TracedCost(name, space, traces, reason)
+            found[name] = cost.tabulated() if space.size() <= _TRACES else cost
+    return {name: found[name] for name in wanted}
 
 
 class TracedCost(Cost):

@@ -10,7 +10,10 @@ from hwnas.errors import CostError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-STATIC_METRICS = ("macs", "flops", "params", "weight_bytes")
+SUMS = ("macs", "flops", "params", "weight_bytes")
+"""The static costs that are computed unless others are asked for."""
+
+STATIC_METRICS = (*SUMS, "peak_activation_bytes")
 """The metrics that `static_costs` computes."""
 
 
@@ -35,6 +38,12 @@ def static_costs(
     - `flops`: 2 x `macs`, plus the biases if `count_bias`.
     - `params`: elements of the parameters, each one once however often it is used.
     - `weight_bytes`: bytes of the same parameters. Buffers are in neither.
+    - `peak_activation_bytes`: the largest number of bytes of activations that are held at once:
+      the inputs, and what each operator puts out for as long as Python still holds it, as eager
+      PyTorch runs the forward without gradients. A module's arguments live until it returns, a
+      local variable until it is bound anew. Views and results in place share the storage of their
+      tensor. Parameters, buffers, and what a kernel takes and gives back within itself (layout
+      conversions, fused attention's scratch) do not count.
 
     The forward runs on a copy whose tensors have shapes but no data (the `meta` device, or fake
     tensors where `meta` does not do), so it costs no memory and `model` is not touched. While it
@@ -44,8 +53,8 @@ def static_costs(
     Args:
         inputs: a tensor, or the shape of one, or a sequence of tensors and shapes for a forward
             with several arguments; batch dimension included. A shape stands for a tensor of the
-            parameters' type. Only `macs` and `flops` need it.
-        metrics: which of `STATIC_METRICS`; all of them by default.
+            parameters' type. `params` and `weight_bytes` need none.
+        metrics: which of `STATIC_METRICS`; by default all but `peak_activation_bytes`.
         count_bias: count one operation per output element of each linear map or convolution with
             a bias into `flops`.
 
@@ -56,7 +65,7 @@ def static_costs(
         CostError: an unknown metric, a model whose parameters have no shape yet, a forward that
             fails (the message names the module), or an operator without a fake kernel.
     """
-    wanted = STATIC_METRICS if metrics is None else tuple(metrics)
+    wanted = SUMS if metrics is None else tuple(metrics)
     if unknown := [name for name in wanted if name not in STATIC_METRICS]:
         raise CostError(
             f"'{unknown[0]}' is not a static cost; the static costs are {', '.join(STATIC_METRICS)}"
@@ -72,4 +81,8 @@ def static_costs(
         counts = count_operations(model, inputs)
         costs["macs"] = counts.macs
         costs["flops"] = 2 * counts.macs + (counts.biases if count_bias else 0)
+    if "peak_activation_bytes" in wanted:
+        from hwnas.cost._liveness import peak_bytes
+
+        costs["peak_activation_bytes"] = peak_bytes(model, inputs)
     return {name: costs[name] for name in wanted}

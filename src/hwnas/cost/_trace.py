@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -42,34 +42,61 @@ def unique_parameters(model: nn.Module) -> list[nn.Parameter]:
 def count_operations(
     model: nn.Module, inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int]
 ) -> Counts:
-    """Run a copy of `model` on meta tensors, or on fake ones if that fails, and count."""
+    """Run a copy of `model` without data, and count."""
+    flops, observer = observed(
+        model, inputs, lambda examples: (FlopCounterMode(display=False), Observer())
+    )
+    return Counts(flops.get_total_flops() // 2, observer.biases)
+
+
+def observed(
+    model: nn.Module,
+    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int],
+    watch: Callable[[Sequence[Tensor]], Sequence[Any]],
+) -> Sequence[Any]:
+    """Run a copy of `model` on meta tensors, or on fake ones if that fails, and watch.
+
+    Args:
+        watch: given the inputs, the modes that are active during the forward; the last is an
+            `Observer`.
+
+    Returns:
+        what `watch` has made for the run that succeeded.
+    """
     unique_parameters(model)
     examples = examples_of(model, inputs)
     with plain_kernels():
         try:
-            return _run(model, examples, "meta")
+            return _run(model, examples, "meta", watch)
         except _ForwardError:
             pass  # a constant on the CPU, or a device asked for by name: fake tensors have both
         fake = FakeTensorMode(allow_non_fake_inputs=True)
         with fake, _silent("torch._subclasses.fake_tensor"):  # what it logs is raised, too
             try:
-                return _run(model, examples, "cpu")
+                return _run(model, examples, "cpu", watch)
             except _ForwardError as error:
                 raise error.explained() from error.__cause__
 
 
-def _run(model: nn.Module, examples: Sequence[Tensor], device: str) -> Counts:
+def _run(
+    model: nn.Module,
+    examples: Sequence[Tensor],
+    device: str,
+    watch: Callable[[Sequence[Tensor]], Sequence[Any]],
+) -> Sequence[Any]:
     twin = _without_data(model, device).eval()
     path = _track(twin)
     inputs = [torch.empty_like(x, device=device) for x in examples]
-    observer, flops = Observer(), FlopCounterMode(display=False)
+    modes = watch(inputs)
     # Under inference mode composite operators such as linear arrive whole, bias and all.
-    with torch.inference_mode(), flops, observer:
+    with torch.inference_mode(), contextlib.ExitStack() as stack:
+        for mode in modes:
+            stack.enter_context(mode)
         try:
             twin(*inputs)
         except Exception as error:
-            raise _ForwardError(type(model).__name__, path, observer.operator) from error
-    return Counts(flops.get_total_flops() // 2, observer.biases)
+            raise _ForwardError(type(model).__name__, path, modes[-1].operator) from error
+    return modes
 
 
 class _ForwardError(Exception):

@@ -11,7 +11,7 @@ from hwnas.jobs._meter import MEASURED, measured_keys, open_device
 if TYPE_CHECKING:
     from hwnas.jobs._spec import DeviceSpec, JobSpec
 
-_SHAPED = ("macs", "flops")
+_SHAPED = ("macs", "flops", "peak_activation_bytes")
 
 
 def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:

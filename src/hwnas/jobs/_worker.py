@@ -108,11 +108,13 @@ class _Trainer:
         return result
 
     def _costs(self, model: Any) -> dict[str, float]:
-        from hwnas.cost import static_costs
+        from hwnas.cost import STATIC_METRICS, static_costs
 
         if self._shape is None:
             return static_costs(model, (), metrics=("params", "weight_bytes"))
-        return static_costs(model, (1, *self._shape), count_bias=self._bias)
+        return static_costs(
+            model, (1, *self._shape), STATIC_METRICS, count_bias=self._bias
+        )
 
 
 class _Report:
