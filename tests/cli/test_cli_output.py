@@ -172,7 +172,8 @@ def test_a_closed_pipe_is_no_crash(hwnas, folder: Path) -> None:
 
 def test_a_narrow_terminal_loses_no_number(hwnas, folder: Path) -> None:
     """The rows of a table are never cut, however few columns there are."""
-    hwnas(*SEARCH, "--budget", "params <= 2 k, weight_bytes <= 20 kB, loss <= 3")
+    budget = "params <= 2 k, peak_activation_bytes <= 200 kB, loss <= 3"
+    hwnas(*SEARCH, "--input-shape", "1,8,8", "--budget", budget)
     wide = hwnas("show", "my job").stdout.split()
     environment = {**os.environ, "COLUMNS": "40", "NO_COLOR": "1"}
     narrow = subprocess.run(

@@ -112,9 +112,7 @@ class _Trainer:
 
         if self._shape is None:
             return static_costs(model, (), metrics=("params", "weight_bytes"))
-        return static_costs(
-            model, (1, *self._shape), STATIC_METRICS, count_bias=self._bias
-        )
+        return static_costs(model, (1, *self._shape), STATIC_METRICS, count_bias=self._bias)
 
 
 class _Report:
