@@ -315,6 +315,39 @@ def test_leaf_modules_of_every_kind_take_open_inputs() -> None:
     check_all(space_of(setup, forward))
 
 
+class Powers(nn.Module):
+    """The weights to a power, and a function, both told by attributes alone."""
+
+    def __init__(self, times: int, function: Callable[[Tensor], Tensor], width: int) -> None:
+        super().__init__()
+        self.times = times
+        self.function = function
+        self.weight = nn.Parameter(torch.ones(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for _ in range(self.times):
+            y = y @ self.weight
+        return y + self.function(x) @ self.weight
+
+
+def test_plain_modules_of_one_class_that_differ_in_attributes() -> None:
+    doubled, same = (lambda x: x @ x.new_ones(8, 8)), (lambda x: x)
+
+    def setup(net: Any) -> None:
+        net.conv = hs.nn.Conv2d(3, Choice([4, 8]), 3, padding=1)
+        made = [(1, same), (1, doubled), (2, same), (1, same)]
+        net.powers = nn.ModuleList(Powers(times, f, 8) for times, f in made)
+
+    def forward(net: Any, x: Tensor) -> Any:
+        x = net.conv(x)
+        for power in net.powers:
+            x = power(x)
+        return x
+
+    check_all(space_of(setup, forward))
+
+
 @torch.library.custom_op("hwnas_tables::opaque", mutates_args=())
 def opaque(x: Tensor) -> Tensor:
     return torch.from_numpy(x.numpy() * 2)

@@ -52,6 +52,7 @@ class Domain:
             for decision in self.decisions
         ]
         self._rules: dict[int, Guard] = {}
+        self._guards: dict[tuple[Axes, bytes], Guard] = {}
         self._possible: dict[tuple[Axes, Guards], NDArray[np.bool_]] = {}
         self._formulas: dict[int, tuple[Expr, Varying]] = {}
 
@@ -86,6 +87,10 @@ class Domain:
             else:
                 self._rules[axis] = Guard((axis,), taken if condition else ~taken)
         return self._rules[axis]
+
+    def interned(self, guard: Guard) -> Guard:
+        """The one guard of this mask, so that what is known of it is found again."""
+        return self._guards.setdefault((guard.axes, guard.mask.tobytes()), guard)
 
     def closure(self, axes: Axes) -> Axes:
         """`axes` and all that their conditions rest on."""
@@ -173,15 +178,13 @@ class Domain:
             mask = mask & (index >= 0)
             codes = codes * len(arg.values) + index
         codes = np.broadcast_to(codes, mask.shape)[mask]
-        different, number = np.unique(codes, return_inverse=True)
-        found = []
-        for code in different.tolist():
-            values = []
-            for arg in reversed(args):
-                code, place = divmod(code, len(arg.values))
-                values.append(arg.values[place])
-            found.append(tuple(reversed(values)))
-        return axes, mask, number.reshape(-1), found
+        different, number = _numbered(codes, math.prod(len(arg.values) for arg in args))
+        columns: list[list[Any]] = []
+        for arg in reversed(args):
+            different, places = np.divmod(different, len(arg.values))
+            columns.append([arg.values[place] for place in places.tolist()])
+        found = list(zip(*reversed(columns), strict=True)) if args else [()] * len(different)
+        return axes, mask, number, found
 
     def apply(
         self,
@@ -213,6 +216,16 @@ def gathered(
     if len(values) < len(results) or len(values) <= 1:
         axes, index = simplified(axes, index)
     return Varying(axes, index, tuple(values))
+
+
+def _numbered(codes: NDArray[np.int64], end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different codes, all from 0 to `end`, and for each code its place among them."""
+    if end > 4 * codes.size + 1024:
+        different, number = np.unique(codes, return_inverse=True)
+        return different, number.reshape(-1)
+    there = np.zeros(end, bool)
+    there[codes] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
 
 
 def _none(choice: object) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from hwnas.cost._alike import Alike
 from hwnas.cost._domain import Domain, Guard, Guards, TooLargeError, gathered
 from hwnas.cost._kernels import Count, Kernels, UnsupportedError
 from hwnas.cost._open import OpenTensor, OpenValue, has_open, split_open
@@ -67,6 +69,7 @@ class Interpreter:
         self._pending: list[_Fork] = []
         self._forks = 0
         self._layers: dict[tuple[type, str], nn.Module] = {}
+        self._alike = Alike()
         self._loose: dict[tuple[Any, ...], Varying] = {}
         self._short: dict[tuple[Any, ...], nn.Module] = {}
         self._whole: dict[tuple[Any, ...], tuple[Any, Count]] = {}
@@ -84,6 +87,7 @@ class Interpreter:
     @contextmanager
     def under(self, guard: Guard) -> Iterator[bool]:
         """Run the body where `guard` holds too; False if that is nowhere."""
+        guard = self.domain.interned(guard)
         possible = self.domain.possible(guard.axes, self.guards)
         outer = self.guards
         if not (possible & ~guard.mask).any():
@@ -173,8 +177,9 @@ class Interpreter:
         """A module without choices inside: run whole for each combination of its inputs."""
         if not (has_open(args) or has_open(kwargs)):
             return forward(*args, **kwargs)
+        alike = self._alike.key(module)
         return self._whole_call(
-            lambda a, k: self._once(id(module), lambda: forward(*a, **k), a, k), args, kwargs
+            lambda a, k: self._once(alike, lambda: forward(*a, **k), a, k), args, kwargs
         )
 
     def elastic(self, module: Elastic, args: Any, kwargs: Any) -> Any:
@@ -194,17 +199,18 @@ class Interpreter:
 
     def layers(self, module: Elastic) -> Varying:
         """The plain layers that an open one stands for."""
-        key = id(module), self.guards
+        # A twin has its template's arguments, and these outlive the interpreter.
+        key = id(module.arguments), self.guards
         if key not in self._arguments:
             if own := [name for name in vars(module) if name[:1] != "_" and name not in _OWN]:
                 raise UnsupportedError(f"the constructor sets '{own[0]}' of an open layer")
             if module._modules:
                 raise UnsupportedError("the constructor adds modules to an open layer")
             formulas = list(exprs(module.arguments))
+            blank = repr(_filled(module.arguments, {id(f): ... for f in formulas}))
 
             def made(*values: Any) -> nn.Module:
-                # A twin has its template's arguments, and these outlive the interpreter.
-                short = id(module.arguments), tuple(map(typed, values))
+                short = module.kind, blank, tuple(map(typed, values))
                 if short not in self._short:
                     known = {id(f): v for f, v in zip(formulas, values, strict=True)}
                     self._short[short] = self._made(module.kind, _filled(module.arguments, known))
@@ -214,13 +220,15 @@ class Interpreter:
             self._arguments[key] = self.domain.apply(made, args, self.guards, id)
         return self._arguments[key]
 
-    def _made(self, kind: type[nn.Module], arguments: dict[str, Any]) -> nn.Module:
+    def _made(self, kind: Any, arguments: dict[str, Any]) -> nn.Module:
         key = kind, repr(arguments)
         if key not in self._layers:
             if "device" in arguments:
                 arguments = {**arguments, "device": "meta"}
             with self.kernels.building():
-                self._layers[key] = kind(**arguments).eval()
+                layer: nn.Module = _uninitialised(kind)(**arguments)
+            layer.__class__ = kind
+            self._layers[key] = layer.eval()
         return self._layers[key]
 
     def _once(self, owner: int, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
@@ -349,6 +357,17 @@ class Interpreter:
     def _decision(self, axis: int) -> Varying:
         size = self.domain.sizes[axis]
         return Varying((axis,), np.arange(size), tuple(range(size)))
+
+
+@cache
+def _uninitialised(kind: Any) -> Any:
+    """`kind` without initial weights, which tensors without data do not show."""
+    resets = {name for name in ("reset_parameters", "_reset_parameters") if hasattr(kind, name)}
+    return type(kind.__name__, (kind,), dict.fromkeys(resets, _nothing))
+
+
+def _nothing(*_: Any) -> None:
+    pass
 
 
 def _filled(value: Any, known: dict[int, Any]) -> Any:

@@ -1,0 +1,47 @@
+"""Which modules compute the same, so that what one has done need not be done by another."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_PLAIN = (int, float, str, bool, type(None), torch.dtype, torch.device, torch.Size)
+
+
+class Alike:
+    """Tells modules apart by class and attributes, and parts without data by shape and type.
+
+    What is neither plain, nor a container, nor a module or tensor is told apart by identity, and so
+    are tensors with data. The modules must outlive this.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[Hashable, int] = {}
+        self._known: dict[int, int] = {}
+
+    def key(self, module: nn.Module) -> int:
+        """The id of the first module that was like this one."""
+        key = self._known.get(id(module))
+        if key is None:
+            self._known[id(module)] = id(module)  # Ends cycles.
+            own = tuple([(name, self._of(value)) for name, value in vars(module).items()])
+            key = self._first.setdefault((type(module), own), id(module))
+            self._known[id(module)] = key
+        return key
+
+    def _of(self, value: Any) -> Hashable:
+        kind = type(value)
+        if kind in _PLAIN:
+            return kind, value
+        if isinstance(value, nn.Module):
+            return nn.Module, self.key(value)
+        if isinstance(value, Tensor) and value.is_meta:
+            return kind, value.shape, value.stride(), value.dtype
+        if issubclass(kind, dict):
+            return kind, tuple([(self._of(k), self._of(part)) for k, part in value.items()])
+        if kind is list or kind is tuple:
+            return kind, tuple([self._of(part) for part in value])
+        return id(value)
