@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test browser lint docs-test bench clean
+.PHONY: help venv demo test browser lint docs-test bench peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make docs-test  run every code block of README and docs"
 	@echo "make bench      the main benchmark, short form"
+	@echo "make peers      install the tools that benchmarks compare with, apart from hwnas"
 
 venv: $(STAMP)
 
@@ -47,5 +48,13 @@ docs-test: venv
 bench: venv
 	$(BIN)/python -m benchmarks.main --quick
 
+# The peers need other versions of packages than hwnas, so each has an environment of its own.
+peers: .peers/nni/.installed
+
+.peers/%/.installed: benchmarks/%.txt
+	$(PYTHON) -m venv .peers/$*
+	.peers/$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) .peers runs

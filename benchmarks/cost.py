@@ -1,7 +1,8 @@
 """Costs of whole spaces: construction, evaluation, expectation and draws under a limit.
 
 Run as `python -m benchmarks.cost [--quick] [--json FILE]`. One thread. Every time is a median. The
-peer's figures are those of NNI 3.0 on the same kind of machine (2 cores, PyTorch 2.13, 1 thread).
+peer is NNI 3.0, on the spaces of those names that it brings itself: measured in the same run after
+`make peers`, else quoted from a run on a like machine (2 cores, PyTorch 2.13, 1 thread).
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+from benchmarks._peers import NNI, Nni, nni
 from benchmarks._rows import Row, main
 
-NNI = "NNI 3.0"
 IMAGE = (1, 3, 224, 224)
 SPACES = {
     "nasbench201": (1, 3, 32, 32),
@@ -49,14 +50,14 @@ def first_dispatch() -> Row:
     return Row("PyTorch's first dispatch in a process", took, "s", None, "lower")
 
 
-def exactness(archs: int) -> list[Row]:
+def exactness(archs: int, peer: Nni) -> list[Row]:
     """The share of archs whose table value is that of the built and traced network."""
     import numpy as np
 
     from hwnas.cost import CostTable, cost_tables, static_costs
     from hwnas.zoo import load_space
 
-    rows = []
+    rows, tabulated = [], 0
     for name, shape in SPACES.items():
         space = load_space(name)
         costs = cost_tables(space, shape)
@@ -66,12 +67,58 @@ def exactness(archs: int) -> list[Row]:
             static_costs(space.build(arch), shape) == {n: cost(arch) for n, cost in costs.items()}
             for arch in sampled
         )
-        kind = "tables" if isinstance(costs["macs"], CostTable) else "traced"
-        rows.append(Row(f"{name} ({kind}): share exact", equal / archs, "", 1.0, "higher"))
-    return rows
+        tabulated += isinstance(costs["macs"], CostTable)
+        rows.append(Row(f"{name}: share of {archs} archs exact", equal / archs, "", 1, "higher"))
+    known = peer.share("hub", "works"), NNI, peer.measured
+    share = Row(
+        "share of ready-made spaces with tables", tabulated / len(SPACES), "", 1, "higher", *known
+    )
+    return [share, *rows]
 
 
-def speed(name: str, peer: dict[str, float], repeats: int) -> list[Row]:
+def modules(peer: Nni) -> Row:
+    """The share of ordinary modules and functions that are exact in a small space."""
+    from tests.cost.cost_modules import ORDINARY, Case, counted
+    from tests.cost.cost_spaces import around
+
+    from hwnas.cost import cost_tables
+    from hwnas.errors import CostError
+
+    def exact(case: Case) -> bool:
+        space, shape = around(case)
+        try:
+            costs = cost_tables(space, shape, ["macs", "params"])
+        except CostError:
+            return False
+        return all(
+            {name: cost(arch) for name, cost in costs.items()} == counted(space.build(arch), shape)
+            for arch in space.enumerate()
+        )
+
+    share = sum(map(exact, ORDINARY.values())) / len(ORDINARY)
+    known = peer.share("modules", "exact"), NNI, peer.measured
+    return Row("share of 53 ordinary modules exact", share, "", 1, "higher", *known)
+
+
+def counts() -> Row:
+    """How many of 5 feasible counts of NAS-Bench-201 are those of all its archs one by one."""
+    import numpy as np
+
+    from hwnas.cost import CostTable, FeasibleSet, cost_tables
+    from hwnas.zoo import load_space
+
+    space = load_space("nasbench201")
+    macs = cost_tables(space, SPACES["nasbench201"], ["macs"])["macs"]
+    assert isinstance(macs, CostTable)
+    values = macs.evaluate(space.encode(list(space.enumerate())))
+    equal = 0
+    for limit in np.quantile(values, (0.01, 0.05, 0.25, 0.5, 0.9)):
+        count = FeasibleSet(space, [(macs, "<=", float(limit))]).count()
+        equal += count.lower == count.upper == int((values <= limit).sum())
+    return Row("nasbench201: share of 5 feasible counts exact", equal / 5, "", 1, "higher")
+
+
+def speed(name: str, peer: Nni, repeats: int) -> list[Row]:
     """Construction, evaluation, expectation and draws of one space."""
     import numpy as np
     import torch
@@ -112,17 +159,21 @@ def speed(name: str, peer: dict[str, float], repeats: int) -> list[Row]:
     drawn = seconds(lambda: feasible.draw(200, rng), 3 * repeats)
     acceptance = feasible.acceptance or 0.0
 
-    def row(figure: str, value: float, unit: str, target: float, key: str) -> Row:
-        known = (peer[key], NNI) if key in peer else ()
-        return Row(f"{name}: {figure}", value, unit, target, "lower", *known)
+    def row(figure: str, seconds: float, unit: str, target: float, key: str = "") -> Row:
+        scale = {"s": 1, "ms": 1e3, "us": 1e6}[unit]
+        known: tuple[float, str, bool] | tuple[()] = ()
+        if key:
+            theirs, who = peer.seconds(name, key)
+            known = theirs * scale, who, peer.measured
+        return Row(f"{name}: {figure}", seconds * scale, unit, target, "lower", *known)
 
     return [
         row("construction, warm", built, "s", 0.5, "construction"),
-        row("one arch", one * 1e6, "us", 20, "one"),
-        row("100,000 archs, each", each * 1e6, "us", 2, "one"),
-        row("expectation with gradient", expected * 1e3, "ms", 1, "expectation"),
-        row("program for the 5 % quantile of `decisions`", prepared, "s", 1, ""),
-        row("200 feasible archs", drawn * 1e3, "ms", 50, "feasible"),
+        row("one arch", one, "us", 20, "one"),
+        row("100,000 archs, each", each, "us", 2, "one"),
+        row("expectation with gradient", expected, "ms", 1, "expectation"),
+        row("program for the 5 % quantile of `decisions`", prepared, "s", 1),
+        row("200 feasible archs", drawn, "ms", 50, "feasible"),
         Row(f"{name}: acceptance of draws", acceptance, "", 0.95, "higher"),
     ]
 
@@ -133,20 +184,15 @@ def measure(quick: bool) -> list[Row]:
 
     torch.set_num_threads(1)
     first = first_dispatch()
+    peer = nni(10 if quick else 600)
     repeats = 3 if quick else 9
     return [
         first,
-        *speed(
-            "mobilenetv3",
-            {"construction": 0.525, "one": 19_400, "expectation": 60_000, "feasible": 313_000},
-            repeats,
-        ),
-        *speed(
-            "proxylessnas",
-            {"construction": 2.34, "one": 41, "expectation": 10, "feasible": 13_850},
-            repeats,
-        ),
-        *exactness(5 if quick else 200),
+        *speed("mobilenetv3", peer, repeats),
+        *speed("proxylessnas", peer, repeats),
+        modules(peer),
+        counts(),
+        *exactness(5 if quick else 200, peer),
     ]
 
 

@@ -67,7 +67,7 @@ class SelfAttention(nn.Module):
         return self.attention(x, x, x, need_weights=self.need_weights)[0]  # type: ignore[no-any-return]
 
 
-class Scaled(nn.Module):
+class Shifted(nn.Module):
     """A bare parameter added to a layer's output."""
 
     def __init__(self, layers: Any, width: Any) -> None:
@@ -195,7 +195,7 @@ ORDINARY: dict[str, Case] = {
         ),
     ),
     "stack": _linear(lambda n, c: Call(lambda x: torch.stack([x, x, x]).sum(0))),
-    "bare parameter": Case("tokens", Scaled),
+    "bare parameter": Case("tokens", Shifted),
     "module used twice": Case("tokens", lambda n, c: Twice(n, c, tied=False)),
     "unused module": Case("tokens", Unused),
 }
