@@ -12,6 +12,7 @@ import pytest
 from torch import nn
 
 import hwnas
+from hwnas.cost import Counting
 from hwnas.errors import BudgetError, DeviceError, HwnasError, JobError, UsageError
 
 SIZES = [4, 8, 12, 16, 20, 24]
@@ -120,6 +121,34 @@ def test_nothing_feasible_gives_the_nearest(tmp_path: Path) -> None:
     least = min(result.trials, key=lambda t: t.costs["params"].value)
     assert result.best.costs["params"].value == least.costs["params"].value
     assert result.best.violations["params"] > 0
+
+
+def test_flops_count_what_was_asked(tmp_path: Path) -> None:
+    """The job keeps it; a job of the version that only knew `count_bias` goes on."""
+    options = {"input_shape": (1, 8, 8), "trials": 1}
+    flops = {}
+    for name, counting in (
+        ("plain", Counting()),
+        ("nni", Counting.nni()),
+        ("bias", Counting(1, True)),
+    ):
+        result = run(tmp_path / name, counting=counting, **options)
+        assert hwnas.Result.open(tmp_path / name / "job", space()).view.counting == counting
+        flops[name] = result.best.costs["flops"].value
+    assert flops["plain"] == 2 * result.best.costs["macs"].value
+    width = result.best.arch["width"]
+    assert flops["nni"] == flops["bias"] == flops["plain"] / 2 + width + 10
+
+    job = tmp_path / "bias/job/job.json"
+    fields = json.loads(job.read_text())
+    del fields["counting"]
+    job.write_text(json.dumps({**fields, "count_bias": True}))
+    result = run(tmp_path / "bias", resume=True, trials=2)
+    assert result.view.counting == Counting(bias=True)
+    assert result.trials[1].costs["flops"].value > 2 * result.trials[1].costs["macs"].value
+    job.write_text(json.dumps({**fields, "counting": {"per_mac": 3}}))
+    with pytest.raises(JobError, match=r"counting.per_mac: it should be 1 or 2"):
+        hwnas.Result.open(tmp_path / "bias/job", space())
 
 
 def test_several_objectives(tmp_path: Path) -> None:

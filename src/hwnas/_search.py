@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hwnas import _refs
+from hwnas.cost import Counting
 from hwnas.errors import JobError, UsageError
 from hwnas.jobs import DeviceSpec, Job, JobSpec, Objective, Observer, SpaceInfo
 from hwnas.zoo import load_space
@@ -108,7 +109,7 @@ def search(
     reward: str | Callable[..., float] = "hard",
     objective: str = "reward",
     metric: str = "accuracy",
-    count_bias: bool = False,
+    counting: Counting = Counting(),
     options: Mapping[str, Any] | None = None,
     devices: Sequence[str | DeviceSpec] = ("local",),
     input_shape: Sequence[int] | None = None,
@@ -136,7 +137,7 @@ def search(
         reward: `hard`, `soft`, or a function (accuracy, costs, budget) -> number.
         objective: `reward`, or several such as `max accuracy, min latency`.
         metric: the trainer's metric that counts as accuracy.
-        count_bias: count biases into `flops`; by default they are 2 x MACs.
+        counting: what `flops` counts; by default 2 x MACs.
         options: keyword arguments for the trainer.
         devices: what latencies are measured on: `NAME` or `NAME=RUNTIME?threads=2`; the first is
             meant where a budget names none.
@@ -194,7 +195,7 @@ def search(
             reward=judge.spec,
             metric=metric,
             metrics=declared,
-            count_bias=count_bias,
+            counting=counting,
             objectives=Objective.parse(objective),
             strategy=strategy,
             devices=listed,

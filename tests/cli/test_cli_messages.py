@@ -63,6 +63,8 @@ def one_line_error(stdout: str, stderr: str) -> str:
         (["space", "raising:space"], 1, ["RuntimeError: boom (", "raising.py, line 1"]),
         (["space", "exiting:space"], 1, ["sys.exit(0)", "exiting.py, line 2"]),
         (["space", "needing.py:space"], 1, ["'no_such_package'", "needing.py, line 2"]),
+        (["space", "digits_cnn", "--counting", "all"], 2, ["'all'", "plain", "bias", "nni"]),
+        (["space", "digits_cnn", "--counting", "nni", "--count-bias"], 2, ["contradict"]),
         (["search"], 2, ["name a space"]),
         (["search", "digits_cnn"], 2, ["task"]),
         (["search", "--resume"], 2, ["--job FOLDER"]),

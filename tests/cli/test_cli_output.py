@@ -219,3 +219,6 @@ def test_space_reads_well(hwnas) -> None:
     shown = hwnas("space", "mnist_cnn", "--input-shape", "1,28,28", "--count-bias").stdout
     assert "397,498" in shown
     assert "2,324,570" in shown
+    assert "2 x MACs + biases" in shown
+    counted = hwnas("space", "mnist_cnn", "--input-shape", "1,28,28", "--counting", "nni").stdout
+    assert "MACs + biases + batch norms + activations" in " ".join(counted.split())

@@ -12,7 +12,7 @@ from cost_modules import Call, First, SelfAttention, Twice
 from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
-from hwnas.cost import static_costs
+from hwnas.cost import Counting, flops_meaning, static_costs
 from hwnas.errors import CostError
 
 
@@ -26,7 +26,9 @@ def test_the_published_figures_of_the_mnist_tutorial() -> None:
     for k1, f1, k2, f2 in itertools.product((3, 5), (3, 4, 5), (3, 5), (6, 8, 10)):
         head = nn.Linear(28 * 28 * f2, 10)
         net = nn.Sequential(conv(1, f1, k1), nn.ReLU(), conv(f1, f2, k2), nn.Flatten(), head)
-        flops.append(static_costs(net, (1, 1, 28, 28), ["flops"], count_bias=True)["flops"])
+        flops.append(
+            static_costs(net, (1, 1, 28, 28), ["flops"], counting=Counting(bias=True))["flops"]
+        )
     assert len(flops) == 36
     assert (min(flops), max(flops)) == (397_498, 2_324_570)
     assert sum(value <= 800_000 for value in flops) == 14
@@ -73,9 +75,52 @@ def test_biases_are_counted_on_demand(
     model: nn.Module, shape: tuple[int, ...], biases: int
 ) -> None:
     exact = static_costs(model, shape)
-    counted = static_costs(model, shape, count_bias=True)
+    counted = static_costs(model, shape, counting=Counting(bias=True))
     assert counted["flops"] - exact["flops"] == biases
     assert counted["macs"] == exact["macs"]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "extra"),
+    [
+        (nn.BatchNorm2d(4), (2, 4, 3, 3), {"normalization": 4 * 72}),
+        (nn.BatchNorm1d(4, affine=False), (2, 4), {"normalization": 2 * 8}),
+        (nn.BatchNorm3d(4, track_running_stats=False), (1, 4, 2, 2, 2), {"normalization": 4 * 32}),
+        (called(lambda x, m: F.batch_norm(x, m, m), (4,)), (2, 4), {"normalization": 2 * 8}),
+        (nn.InstanceNorm2d(4, affine=True), (2, 4, 3, 3), {}),
+        (nn.LayerNorm(4), (2, 4), {}),
+        (nn.GroupNorm(2, 4), (2, 4), {}),
+        (nn.ReLU(), (2, 4), {"activation": 8}),
+        (nn.ReLU6(inplace=True), (2, 4), {"activation": 8}),
+        (nn.ELU(), (2, 4), {"activation": 8}),
+        (nn.Sigmoid(), (2, 4), {"activation": 8}),
+        (nn.Tanh(), (2, 4), {"activation": 8}),
+        (nn.Hardtanh(), (2, 4), {"activation": 8}),
+        (nn.LeakyReLU(), (2, 4), {"activation": 8}),
+        (called(lambda x: F.relu(x).tanh_()), (2, 4), {"activation": 16}),
+        (called(lambda x: F.relu(x.transpose(0, 1))), (2, 4), {"activation": 8}),
+        (nn.Sequential(nn.GELU(), nn.SiLU(), nn.SELU(), nn.Hardswish(), nn.Softmax(1)), (2, 4), {}),
+        (First(nn.LSTM(4, 3)), (1, 4), {"bias": 2 * 12, "activation": 5 * 3}),
+    ],
+)
+def test_operations_that_are_no_multiply_accumulates(
+    model: nn.Module, shape: tuple[int, ...], extra: dict[str, int]
+) -> None:
+    """Each kind is counted where it is asked for, and nothing else is."""
+    macs = static_costs(model, shape, ["macs"])["macs"]
+    for kind in ("bias", "normalization", "activation"):
+        for per_mac in (1, 2):
+            counting = Counting(per_mac, **{kind: True})  # type: ignore[arg-type]
+            flops = static_costs(model, shape, ["flops"], counting=counting)["flops"]
+            assert flops == per_mac * macs + extra.get(kind, 0)
+
+
+def test_what_flops_count_is_said() -> None:
+    assert flops_meaning(Counting()) == "2 x MACs"
+    assert flops_meaning(Counting(bias=True)) == "2 x MACs + biases"
+    assert flops_meaning(Counting.nni()) == "MACs + biases + batch norms + activations"
+    with pytest.raises(CostError, match="per_mac is 1 or 2, not 3"):
+        Counting(3)  # type: ignore[arg-type]
 
 
 def test_inputs_are_tensors_or_shapes() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import hwnas.space as hs
-from hwnas.cost import Cost, CostTable, TracedCost, cost_tables, static_costs
+from hwnas.cost import Cost, CostTable, Counting, TracedCost, cost_tables, static_costs
 from hwnas.errors import ArchError, CostError
 from hwnas.space import (
     Cell,
@@ -42,7 +42,7 @@ def assert_exact(
         rng = np.random.default_rng(0)
         archs = [space.sample(rng) for _ in range(12)]
     for arch in archs:
-        built = static_costs(space.build(arch), inputs, costs, count_bias=True)
+        built = static_costs(space.build(arch), inputs, costs, counting=Counting.nni())
         assert {name: cost(arch) for name, cost in costs.items()} == built, arch
     many = space.encode(archs)
     for cost in costs.values():
@@ -51,7 +51,7 @@ def assert_exact(
 
 def tables(space: SearchSpace, inputs: Any) -> dict[str, CostTable]:
     found: dict[str, Any] = {}
-    for name, cost in cost_tables(space, inputs, count_bias=True).items():
+    for name, cost in cost_tables(space, inputs, counting=Counting.nni()).items():
         assert isinstance(cost, CostTable), getattr(cost, "reason", "")
         found[name] = cost
     return found
@@ -399,11 +399,11 @@ def test_a_function_space_is_traced_or_tabulated() -> None:
         return nn.Sequential(*layers, *([nn.Linear(arch["width"], 2)] if arch["head"] else []))
 
     small = FunctionSpace({"width": [2, 4], "head": [True, False]}, build)
-    costs = cost_tables(small, (1, 8), count_bias=True)
+    costs = cost_tables(small, (1, 8), counting=Counting.nni())
     assert isinstance(costs["macs"], CostTable)
     assert_exact(small, (1, 8), costs, list(small.enumerate()))
     large = FunctionSpace({"width": list(range(1, 99)), "head": [True, False]}, build)
-    traced = cost_tables(large, (1, 8), count_bias=True)
+    traced = cost_tables(large, (1, 8), counting=Counting.nni())
     assert isinstance(traced["macs"], TracedCost)
     assert "no template" in traced["macs"].reason
     assert_exact(large, (1, 8), traced)
@@ -430,7 +430,7 @@ def test_an_open_layer_that_the_constructor_changes_is_traced(change: Any, reaso
         change(net.conv)
 
     space = space_of(setup, lambda net, x: net.conv(x))
-    costs = cost_tables(space, (1, 3, 4, 4), count_bias=True)
+    costs = cost_tables(space, (1, 3, 4, 4), counting=Counting.nni())
     for cost in costs.values():
         assert isinstance(cost, TracedCost)
         assert reason in cost.reason

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwnas.cli._console import INTERRUPTED, NOTHING_FEASIBLE, command, err, print_json, say
+from hwnas.cli._counting import BIAS_HELP, COUNTING_HELP, CountingName, chosen_counting
 from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,14 +107,13 @@ def search(
             rich_help_panel=_BUDGET,
         ),
     ] = None,
+    counting: Annotated[
+        CountingName | None,
+        typer.Option(help=COUNTING_HELP, show_default=False, rich_help_panel=_BUDGET),
+    ] = None,
     count_bias: Annotated[
         bool,
-        typer.Option(
-            "--count-bias",
-            metavar="",
-            help="flops = 2 x MACs + biases, not 2 x MACs.",
-            rich_help_panel=_BUDGET,
-        ),
+        typer.Option("--count-bias", metavar="", help=BIAS_HELP, rich_help_panel=_BUDGET),
     ] = False,
     trials: Annotated[
         int | None,
@@ -263,7 +263,7 @@ def search(
             reward=reward,
             objective=objective,
             metric=metric,
-            count_bias=count_bias,
+            counting=chosen_counting(counting, count_bias),
             options=_trainer_options(train, set_ or []),
             devices=device or ["local"],
             input_shape=parse_shape(input_shape) if input_shape else None,

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwnas.cli._console import arch_text, count_text, out, print_json, say
+from hwnas.cli._counting import BIAS_HELP, COUNTING_HELP, CountingName, chosen_counting
 
 _LOGIC = {" & ": " and ", " | ": " or "}
 
@@ -33,17 +34,17 @@ def space(
             metavar="C,H,W", help="The shape of one input, such as 3,32,32, where no task tells it."
         ),
     ] = None,
-    count_bias: Annotated[
-        bool,
-        typer.Option("--count-bias", metavar="", help="flops = 2 x MACs + biases, not 2 x MACs."),
-    ] = False,
+    counting: Annotated[
+        CountingName | None, typer.Option(help=COUNTING_HELP, show_default=False)
+    ] = None,
+    count_bias: Annotated[bool, typer.Option("--count-bias", metavar="", help=BIAS_HELP)] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the sample.")] = 0,
     json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")] = False,
 ) -> None:
     """Show a space's size, decisions, a sample and the range of its costs."""
     from hwnas.cli._space_facts import space_facts
 
-    facts = space_facts(space, task, input_shape, seed, count_bias)
+    facts = space_facts(space, task, input_shape, seed, chosen_counting(counting, count_bias))
     if json:
         print_json(facts)
     else:

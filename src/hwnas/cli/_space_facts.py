@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.cli._shape import parse_shape
+
+if TYPE_CHECKING:
+    from hwnas.cost import Counting
 
 _FEW = 300
 
@@ -16,7 +19,7 @@ def space_facts(
     task_spec: str | None,
     shape_text: str | None,
     seed: int,
-    count_bias: bool,
+    counting: Counting,
 ) -> dict[str, Any]:
     """Size, decisions, a sample and the costs' ranges, as JSON values."""
     from hwnas.cost import flops_meaning, static_costs
@@ -36,9 +39,7 @@ def space_facts(
         over = f"{_FEW} random archs (each decision uniform)"
     costs: dict[str, tuple[float, float]] = {}
     if shape is not None:
-        rows = [
-            static_costs(space.build(arch), (1, *shape), count_bias=count_bias) for arch in archs
-        ]
+        rows = [static_costs(space.build(arch), (1, *shape), counting=counting) for arch in archs]
         costs = {name: (min(r[name] for r in rows), max(r[name] for r in rows)) for name in rows[0]}
     return {
         "space": reference,
@@ -55,5 +56,5 @@ def space_facts(
         "sample": sample,
         "costs": costs,
         "costs_over": over,
-        "flops": flops_meaning(count_bias),
+        "flops": flops_meaning(counting),
     }

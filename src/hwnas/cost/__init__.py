@@ -10,8 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hwnas.cost._counting import Counting, flops_meaning
 from hwnas.cost._metrics import METRICS, Metric
-from hwnas.cost._static import STATIC_METRICS, flops_meaning, static_costs
+from hwnas.cost._static import STATIC_METRICS, static_costs
 
 if TYPE_CHECKING:
     from hwnas.cost._base import Cost, FunctionCost
@@ -49,6 +50,7 @@ __all__ = [
     "Cost",
     "CostTable",
     "Count",
+    "Counting",
     "FeasibleSet",
     "FunctionCost",
     "LatencyTable",

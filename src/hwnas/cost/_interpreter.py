@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hwnas.cost._alike import Alike
+from hwnas.cost._counting import Counting
 from hwnas.cost._domain import Domain, Guard, Guards, TooLargeError, gathered
 from hwnas.cost._kernels import Count, Kernels, UnsupportedError
 from hwnas.cost._open import OpenTensor, OpenValue, has_open, split_open
@@ -37,11 +38,15 @@ _OWN = frozenset(("training", "run", "kind", "arguments", "lent", "interpreter",
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """What one operator counts, by the decisions `axes`, where all guards hold."""
+    """Two amounts by the decisions `axes`, where all guards hold.
+
+    Of an operator: its multiply-accumulates and its other operations. Of a parameter: its elements
+    and its bytes.
+    """
 
     axes: Axes
-    flops: NDArray[np.int64]
-    biases: NDArray[np.int64]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
     guards: Guards
 
 
@@ -60,9 +65,9 @@ class _Fork(BaseException):
 class Interpreter:
     """Runs modules under guards and keeps the events."""
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(self, domain: Domain, counting: Counting) -> None:
         self.domain = domain
-        self.kernels = Kernels(self.function)
+        self.kernels = Kernels(self.function, counting)
         self.kernels.sink = self
         self.events: list[Event] = []
         self.guards: Guards = ()
@@ -79,10 +84,10 @@ class Interpreter:
 
     def add(self, count: Count) -> None:
         """Count an operator whose arguments do not depend on decisions."""
-        self._note((), np.array(count.flops), np.array(count.biases))
+        self._note((), np.array(count.macs), np.array(count.extra))
 
-    def _note(self, axes: Axes, flops: Any, biases: Any) -> None:
-        self.events.append(Event(axes, flops, biases, self.guards))
+    def _note(self, axes: Axes, macs: Any, extra: Any) -> None:
+        self.events.append(Event(axes, macs, extra, self.guards))
 
     @contextmanager
     def under(self, guard: Guard) -> Iterator[bool]:
@@ -286,9 +291,9 @@ class Interpreter:
         return self._gathered(axes, mask, number, [result for result, _ in done])
 
     def _count(self, axes: Axes, mask: Any, number: Any, counts: list[Count]) -> None:
-        if any(count.flops or count.biases for count in counts):
+        if any(counts):
             tables = []
-            for values in ([c.flops for c in counts], [c.biases for c in counts]):
+            for values in ([c.macs for c in counts], [c.extra for c in counts]):
                 table = np.zeros(mask.shape, np.int64)
                 table[mask] = np.array(values, np.int64)[number]
                 tables.append(table)

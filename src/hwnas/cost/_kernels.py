@@ -14,6 +14,7 @@ from torch.utils._device import _device_constructors
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
+from hwnas.cost._counting import Counting
 from hwnas.cost._trace import Observer
 
 
@@ -26,17 +27,20 @@ class OpenArgumentError(Exception):
 
 
 class Count:
-    """Floating-point operations (two for each multiply-accumulate) and biases added."""
+    """Multiply-accumulates, and the other operations that count."""
 
-    __slots__ = ("biases", "flops")
+    __slots__ = ("extra", "macs")
 
-    def __init__(self, flops: int = 0, biases: int = 0) -> None:
-        self.flops = flops
-        self.biases = biases
+    def __init__(self, macs: int = 0, extra: int = 0) -> None:
+        self.macs = macs
+        self.extra = extra
+
+    def __bool__(self) -> bool:
+        return bool(self.macs or self.extra)
 
     def add(self, other: Count) -> None:
-        self.flops += other.flops
-        self.biases += other.biases
+        self.macs += other.macs
+        self.extra += other.extra
 
 
 class Kernels(TorchFunctionMode):
@@ -46,11 +50,11 @@ class Kernels(TorchFunctionMode):
     `open_call` is asked where an argument depends on decisions; `sink` is where counts go.
     """
 
-    def __init__(self, open_call: Any) -> None:
+    def __init__(self, open_call: Any, counting: Counting) -> None:
         super().__init__()
         self.sink: Any = Count()
         self._open_call = open_call
-        self._observer = FlopObserver()
+        self._observer = MacObserver(counting)
         self._memo: dict[Hashable, tuple[Any, Count]] = {}
         self._tensors: dict[Hashable, tuple[Tensor, int]] = {}
         self._codes: dict[int, int] = {}
@@ -62,15 +66,15 @@ class Kernels(TorchFunctionMode):
         """What runs inside, or is remembered, is counted here and nowhere else."""
         outer, self.sink = self.sink, Count()
         seen = self._observer
-        flops, biases, answered = seen.flops, seen.biases, self._answered
-        before = flops, biases, answered.flops, answered.biases
+        macs, extra, answered = seen.macs, seen.extra, self._answered
+        before = macs, extra, answered.macs, answered.extra
         try:
             yield self.sink
         finally:
             # Functions that came here have counted themselves; the rest was seen as operators.
             count, self.sink = self.sink, outer
-            count.flops += seen.flops - before[0] - (answered.flops - before[2])
-            count.biases += seen.biases - before[1] - (answered.biases - before[3])
+            count.macs += seen.macs - before[0] - (answered.macs - before[2])
+            count.extra += seen.extra - before[1] - (answered.extra - before[3])
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -98,7 +102,7 @@ class Kernels(TorchFunctionMode):
             result, count = self.call(func, args, kwargs or {})
         except OpenArgumentError:
             return self._open_call(func, args, kwargs or {})
-        if count.flops or count.biases:
+        if count:
             self.sink.add(count)
         return result
 
@@ -152,9 +156,9 @@ class Kernels(TorchFunctionMode):
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Count]:
         seen = self._observer
-        before = seen.flops, seen.biases
+        before = seen.macs, seen.extra
         result = func(*args, **kwargs)
-        count = Count(seen.flops - before[0], seen.biases - before[1])
+        count = Count(seen.macs - before[0], seen.extra - before[1])
         self._answered.add(count)
         return result, count
 
@@ -188,12 +192,12 @@ _UNTAGGED = (torch.ops.aten.hardswish.default,)
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 
 
-class FlopObserver(Observer):  # type: ignore[no-untyped-call]
-    """Counts the floating-point operations that `torch.utils.flop_counter` has formulas for."""
+class MacObserver(Observer):  # type: ignore[no-untyped-call]
+    """Counts the multiply-accumulates that `torch.utils.flop_counter` has formulas for."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.flops = 0
+    def __init__(self, counting: Counting = Counting()) -> None:
+        super().__init__(counting)
+        self.macs = 0
         self._types: dict[Hashable, torch.dtype] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -202,6 +206,7 @@ class FlopObserver(Observer):  # type: ignore[no-untyped-call]
         if not kwargs and (torch.Tag.pointwise in getattr(func, "tags", ()) or func in _UNTAGGED):
             result = self._pointwise(func, args)
             if result is not None:
+                self.count_extra(func, args, {}, result)
                 return result
         if func is _BATCH_NORM and not args[5] and args[0].is_contiguous():
             # Its shapes are worked out in Python as well, in 2 milliseconds.
@@ -235,10 +240,11 @@ class FlopObserver(Observer):  # type: ignore[no-untyped-call]
             return
         inner = getattr(formula, "__wrapped__", None)
         if inner is None or kwargs or not isinstance(result, Tensor):
-            self.flops += formula(*args, out_val=result, **kwargs)
+            flops = formula(*args, out_val=result, **kwargs)
         else:  # What the wrapper does for flat arguments, without its walk over trees.
             shapes = [arg.shape if isinstance(arg, Tensor) else arg for arg in args]
-            self.flops += inner(*shapes, out_shape=result.shape)
+            flops = inner(*shapes, out_shape=result.shape)
+        self.macs += flops // 2
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hwnas.cost._kernels import FlopObserver
+from hwnas.cost._kernels import MacObserver
 from hwnas.cost._trace import observed
 
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
@@ -22,7 +22,7 @@ _LSTM = torch.ops.aten.lstm.input
 _CONSTANTS = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift.default)
 
 
-class Liveness(FlopObserver):  # type: ignore[no-untyped-call]
+class Liveness(MacObserver):  # type: ignore[no-untyped-call]
     """While active, knows the bytes of storages that operators have made and Python still holds.
 
     What operators are given and did not make (parameters, buffers) does not count.

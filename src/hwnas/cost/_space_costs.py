@@ -12,6 +12,7 @@ import torch
 
 from hwnas.cost._assembly import assembled
 from hwnas.cost._base import Cost
+from hwnas.cost._counting import Counting
 from hwnas.cost._domain import Domain, TooLargeError
 from hwnas.cost._interpreter import Event, ForwardError, Interpreter
 from hwnas.cost._kernels import UnsupportedError
@@ -38,7 +39,7 @@ def cost_tables(
     inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int] = (),
     metrics: Iterable[str] | None = None,
     *,
-    count_bias: bool = False,
+    counting: Counting = Counting(),
 ) -> dict[str, Cost]:
     """The static costs of every arch of `space`, as tables wherever that can be.
 
@@ -49,7 +50,7 @@ def cost_tables(
     few archs, they are all traced and the result is a table again. `space` is not changed.
 
     Args:
-        inputs, metrics, count_bias: as for `static_costs`.
+        inputs, metrics, counting: as for `static_costs`.
 
     Returns:
         metric -> cost.
@@ -67,11 +68,11 @@ def cost_tables(
     sums = [name for name in wanted if name in SUMS]
     if isinstance(space, ModelSpace):
         try:
-            found |= _tables(space, inputs, sums, count_bias)
+            found |= _tables(space, inputs, sums, counting)
         except (UnsupportedError, TooLargeError, ForwardError) as error:
             reasons = dict.fromkeys(sums, str(error))
             static_costs(space.build(space.default()), inputs, wanted)  # Its error says more.
-    traces = _Traces(space, inputs, [name for name in wanted if name not in found], count_bias)
+    traces = _Traces(space, inputs, [name for name in wanted if name not in found], counting)
     for name in wanted:
         if name not in found:
             reason = reasons.get(name, "the space has no template, only a function that builds")
@@ -121,10 +122,10 @@ class _Traces:
     """The costs of the archs traced last, for all metrics at once."""
 
     def __init__(
-        self, space: SearchSpace, inputs: object, metrics: Sequence[str], count_bias: bool
+        self, space: SearchSpace, inputs: object, metrics: Sequence[str], counting: Counting
     ) -> None:
         self._space = space
-        self._arguments = inputs, metrics, count_bias
+        self._arguments = inputs, metrics, counting
         self._known: OrderedDict[tuple[float, ...], dict[str, float]] = OrderedDict()
 
     def costs(self, arch: Mapping[str, Value]) -> dict[str, float]:
@@ -132,10 +133,10 @@ class _Traces:
         key = tuple(self._space.encode([arch])[0].tolist())
         costs = self._known.get(key)
         if costs is None:
-            inputs, metrics, count_bias = self._arguments
+            inputs, metrics, counting = self._arguments
             model = self._space.build(arch)
             with _tracing:
-                costs = static_costs(model, inputs, metrics, count_bias=count_bias)  # type: ignore[arg-type]
+                costs = static_costs(model, inputs, metrics, counting=counting)  # type: ignore[arg-type]
                 self._known[key] = costs
                 if len(self._known) > 100_000:
                     self._known.popitem(last=False)
@@ -143,9 +144,9 @@ class _Traces:
 
 
 def _tables(
-    space: ModelSpace, inputs: object, metrics: Sequence[str], count_bias: bool
+    space: ModelSpace, inputs: object, metrics: Sequence[str], counting: Counting
 ) -> dict[str, CostTable]:
-    interpreter = Interpreter(Domain(space.decisions))
+    interpreter = Interpreter(Domain(space.decisions), counting)
     kernels = interpreter.kernels
     with torch.inference_mode():
         held = parameter_events(space.template, interpreter)
@@ -159,10 +160,10 @@ def _tables(
         ran = interpreter.events
     domain = Domain(space.decisions)  # Without what the interpreter has kept.
     sums = {
-        "params": (held, lambda event: event.flops),
-        "weight_bytes": (held, lambda event: event.biases),
-        "macs": (ran, lambda event: event.flops // 2),
-        "flops": (ran, lambda e: e.flops + e.biases if count_bias else e.flops),
+        "params": (held, lambda event: event.first),
+        "weight_bytes": (held, lambda event: event.second),
+        "macs": (ran, lambda event: event.first),
+        "flops": (ran, lambda event: counting.per_mac * event.first + event.second),
     }
     return {
         name: CostTable(name, space, assembled(domain, *sums[name]), exact=True, domain=domain)

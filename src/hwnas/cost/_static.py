@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from hwnas.cost._counting import Counting
 from hwnas.errors import CostError
 
 if TYPE_CHECKING:
@@ -17,17 +18,12 @@ STATIC_METRICS = (*SUMS, "peak_activation_bytes")
 """The metrics that `static_costs` computes."""
 
 
-def flops_meaning(count_bias: bool) -> str:
-    """What `flops` counts, for every place that shows it."""
-    return "2 x MACs + biases" if count_bias else "2 x MACs"
-
-
 def static_costs(
     model: nn.Module,
     inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int] = (),
     metrics: Iterable[str] | None = None,
     *,
-    count_bias: bool = False,
+    counting: Counting = Counting(),
 ) -> dict[str, float]:
     """Costs of one forward of `model`, in evaluation mode, on the whole batch given.
 
@@ -35,7 +31,7 @@ def static_costs(
       what `torch.utils.flop_counter.FlopCounterMode` counts on the graph that is run, with fused
       attention and recurrent kernels taken apart. An operator of your own counts once it has a
       formula: `torch.utils.flop_counter.register_flop_formula`.
-    - `flops`: 2 x `macs`, plus the biases if `count_bias`.
+    - `flops`: 2 x `macs`, or what else `counting` says.
     - `params`: elements of the parameters, each one once however often it is used.
     - `weight_bytes`: bytes of the same parameters. Buffers are in neither.
     - `peak_activation_bytes`: the largest number of bytes of activations that are held at once:
@@ -55,8 +51,7 @@ def static_costs(
             with several arguments; batch dimension included. A shape stands for a tensor of the
             parameters' type. `params` and `weight_bytes` need none.
         metrics: which of `STATIC_METRICS`; by default all but `peak_activation_bytes`.
-        count_bias: count one operation per output element of each linear map or convolution with
-            a bias into `flops`.
+        counting: what `flops` counts.
 
     Returns:
         The metrics asked for, in that order; whole numbers.
@@ -78,9 +73,9 @@ def static_costs(
         "weight_bytes": sum(p.numel() * p.element_size() for p in parameters),
     }
     if "macs" in wanted or "flops" in wanted:
-        counts = count_operations(model, inputs)
+        counts = count_operations(model, inputs, counting)
         costs["macs"] = counts.macs
-        costs["flops"] = 2 * counts.macs + (counts.biases if count_bias else 0)
+        costs["flops"] = counting.per_mac * counts.macs + counts.extra
     if "peak_activation_bytes" in wanted:
         from hwnas.cost._liveness import peak_bytes
 

@@ -17,15 +17,17 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from hwnas.cost._counting import Counting
+from hwnas.cost._operators import WHOLE, extra_operations
 from hwnas.errors import CostError
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Multiply-accumulates, and output elements to which a bias is added."""
+    """Multiply-accumulates, and the other operations that count."""
 
     macs: int
-    biases: int
+    extra: int
 
 
 def unique_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -40,13 +42,15 @@ def unique_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def count_operations(
-    model: nn.Module, inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int]
+    model: nn.Module,
+    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int],
+    counting: Counting,
 ) -> Counts:
     """Run a copy of `model` without data, and count."""
     flops, observer = observed(
-        model, inputs, lambda examples: (FlopCounterMode(display=False), Observer())
+        model, inputs, lambda examples: (FlopCounterMode(display=False), Observer(counting))
     )
-    return Counts(flops.get_total_flops() // 2, observer.biases)
+    return Counts(flops.get_total_flops() // 2, observer.extra)
 
 
 def observed(
@@ -119,51 +123,43 @@ class _ForwardError(Exception):
 
 
 class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts biases, and remembers the operator that runs; `ran` is for those who count more."""
+    """Counts what is no multiply-accumulate, and remembers the operator that runs."""
 
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, counting: Counting = Counting()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.biases = 0
+        self.extra = 0
         self.operator = ""
-        self._in_linear = False
+        self._counting = counting
+        self._inside = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if not isinstance(func, torch._ops.OpOverload) or func is torch.ops.prim.device.default:
             return func(*args, **kwargs)
-        name = f"{func.namespace}::{func.overloadpacket.__name__}"
-        outer = self._in_linear
-        # Depending on the layout, a linear becomes addmm or a product and a sum: count it whole.
-        self._in_linear = outer or name == "aten::linear"
+        outer = self._inside
+        self._inside = outer or func._overloadpacket in WHOLE
         try:
             with self:
                 result = func.decompose(*args, **kwargs)
         finally:
-            self._in_linear = outer
+            self._inside = outer
         if result is NotImplemented:
-            self.operator = name
+            self.operator = f"{func.namespace}::{func._overloadpacket.__name__}"
             result = func(*args, **kwargs)
             self.ran(func, args, kwargs, result)
-        if not outer and isinstance(result, Tensor):
-            self.biases += result.numel() if _has_bias(name, args, kwargs) else 0
+        self.count_extra(func, args, kwargs, result)
         return result
 
+    def count_extra(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Count what is no multiply-accumulate of one operator, unless it is part of another."""
+        if not self._inside:
+            operator = func._overloadpacket
+            self.extra += extra_operations(self._counting, operator, args, kwargs, result)
+
     def ran(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
-        """An operator that is not made of others has run."""
-
-
-_BIAS_POSITION = {"aten::linear": 2, "aten::convolution": 2, "aten::_convolution": 2}
-_ADDING = ("aten::addmm", "aten::baddbmm", "aten::addmm_", "aten::baddbmm_")
-
-
-def _has_bias(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-    position = _BIAS_POSITION.get(name)
-    if position is None:
-        return name in _ADDING
-    bias = args[position] if len(args) > position else kwargs.get("bias")
-    return bias is not None
+        """An operator that is not made of others has run; for those who count more."""
 
 
 def _without_data(model: nn.Module, device: str) -> nn.Module:

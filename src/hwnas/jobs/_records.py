@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget
+from hwnas.cost import Counting
 
 State = Literal["running", "complete", "failed"]
 
@@ -76,7 +77,7 @@ class JobView:
     task: str | None
     trials_asked: int
     trials: tuple[TrialRecord, ...]
-    count_bias: bool = False
+    counting: Counting = Counting()
     active: bool = True
     """Whether a process runs the job now; trials that run in one that is not were cut off."""
     winner: int | None = None

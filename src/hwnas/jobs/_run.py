@@ -81,7 +81,7 @@ def _train_all(
     strategy = make_strategy(spec.strategy)
     batches = sorted({d.batch_size for d in keys.values() if d.runtime != "torch"})
     exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
-    payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.count_bias)
+    payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.counting)
     events: queue.Queue[Message] = queue.Queue()
     with ExitStack() as stack:
         pool = WorkerPool(

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwnas._files import write_text
+from hwnas.cost import Counting
 from hwnas.errors import JobError, UsageError
 
 _VERSIONS = ("hwnas", "torch", "numpy", "optuna", "onnx", "onnxruntime")
@@ -132,8 +133,7 @@ class JobSpec(_Strict):
     metrics: tuple[str, ...] = ()
     """Further metrics that the trainer declares, for the budget."""
     objectives: tuple[Objective, ...]
-    count_bias: bool = False
-    """Whether `flops` counts biases too, as the Vertex AI NAS tutorial does."""
+    counting: Counting = Counting()
     strategy: str = "evolution"
     devices: tuple[DeviceSpec, ...] = (DeviceSpec(),)
     storage: str | None = None
@@ -148,6 +148,15 @@ class JobSpec(_Strict):
             **{name: version(name) for name in _VERSIONS},
         }
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, fields: Any) -> Any:
+        """Jobs written before there was `counting` say `count_bias`."""
+        if isinstance(fields, dict) and isinstance(bias := fields.get("count_bias"), bool):
+            kept = {name: value for name, value in fields.items() if name != "count_bias"}
+            return {"counting": {"bias": bias}, **kept}
+        return fields
 
     def write(self, path: Path) -> None:
         """Write atomically."""

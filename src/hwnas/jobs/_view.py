@@ -70,7 +70,7 @@ def view_of(job: Job) -> JobView:
         size=spec.space.size,
         task=spec.task,
         trials_asked=spec.trials,
-        count_bias=spec.count_bias,
+        counting=spec.counting,
         active=job.is_running(),
         trials=records,
         winner=_best(r for r in records if not finalists or str(r.number) in finalists),

@@ -54,7 +54,7 @@ class _Trainer:
         # Our own parent wrote these bytes a moment ago: functions of a script or notebook, which
         # no import can reach, arrive this way.
         parts = cloudpickle.loads(payload)
-        self._space, self._train, self._options, self._task, self._shape, self._bias = parts
+        self._space, self._train, self._options, self._task, self._shape, self._counting = parts
         self._seed: int = setup["seed"]
         self._metric: str = setup["metric"]
         self._exports: dict[str, list[int]] = setup["exports"]
@@ -112,7 +112,7 @@ class _Trainer:
 
         if self._shape is None:
             return static_costs(model, (), metrics=("params", "weight_bytes"))
-        return static_costs(model, (1, *self._shape), STATIC_METRICS, count_bias=self._bias)
+        return static_costs(model, (1, *self._shape), STATIC_METRICS, counting=self._counting)
 
 
 class _Report:

@@ -11,7 +11,7 @@ from typing import Any
 from hwnas import _files
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget, Constraint, format_number, unit_for
-from hwnas.cost import flops_meaning
+from hwnas.cost import Counting, flops_meaning
 from hwnas.report._text import estimate_text, interval_text, one_line, percent
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#~&!])")
@@ -35,7 +35,7 @@ def write_card(
     task: str | None = None,
     input_shape: Sequence[int] | None = None,
     pixels: tuple[Sequence[float], Sequence[float]] | None = None,
-    count_bias: bool = False,
+    counting: Counting = Counting(),
 ) -> None:
     """Write the card of an exported network as Markdown.
 
@@ -54,7 +54,7 @@ def write_card(
         task: The task's name, None for a trainer of one's own.
         input_shape: (C, H, W) of one input, None where no ONNX model was exported.
         pixels: The mean and the standard deviation of each channel that inputs are normalised by.
-        count_bias: What `flops` counts, see `hwnas.cost.flops_meaning`.
+        counting: What `flops` counts.
 
     Raises:
         BudgetError: a cost that the budget limits is missing or no number.
@@ -76,7 +76,7 @@ def write_card(
         sections += [
             "## Costs",
             _table(("cost", "value", "95 % interval"), _cost_rows(costs, budget)),
-            f"flops = {flops_meaning(count_bias)}" if "flops" in costs else "",
+            f"flops = {flops_meaning(counting)}" if "flops" in costs else "",
         ]
     sections += [
         "## Arch",

@@ -114,7 +114,7 @@ def _fill(
         task=view.task,
         input_shape=spec.input_shape,
         pixels=pixels,
-        count_bias=spec.count_bias,
+        counting=spec.counting,
     )
 
 

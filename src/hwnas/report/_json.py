@@ -28,7 +28,7 @@ def to_json(view: JobView) -> dict[str, Any]:
         "task": view.task,
         "space": {"name": view.space, "fingerprint": view.fingerprint, "size": view.size},
         "strategy": view.strategy,
-        "flops": flops_meaning(view.count_bias),
+        "flops": flops_meaning(view.counting),
         "seed": view.seed,
         "metric": view.metric,
         "objectives": [{"name": name, "direction": goal} for name, goal in view.objectives],

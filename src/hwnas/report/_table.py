@@ -46,7 +46,7 @@ def trials_table(
     if len(shown) < len(ranked):
         parts.append(Text(f"{len(ranked) - len(shown)} more trials are not shown", style="dim"))
     if any(c.name == "flops" for c in shown_columns):
-        parts.append(Text(f"flops = {flops_meaning(view.count_bias)}", style="dim"))
+        parts.append(Text(f"flops = {flops_meaning(view.counting)}", style="dim"))
     hidden = [c for c in known if c not in shown_columns and c.kind == "decision"]
     if hidden:
         parts.append(Text(f"{len(hidden)} decisions of each arch are not shown", style="dim"))
