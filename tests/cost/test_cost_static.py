@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -131,6 +132,61 @@ def test_inputs_are_tensors_or_shapes() -> None:
     assert static_costs(model, [one, (2, 5)]) == expected
     assert static_costs(nn.Embedding(9, 4), torch.zeros(2, 3, dtype=torch.long))["params"] == 36
     assert static_costs(nn.Linear(8, 2), torch.randn(3, 8)) == static_costs(nn.Linear(8, 2), (3, 8))
+
+
+class Keyed(nn.Module):
+    """Takes tensors and plain values by keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 4)
+        self.other = nn.Linear(6, 4)
+
+    def forward(
+        self, x: Tensor, *, y: Tensor | None = None, times: int = 1, parts: Any = (), how: str = ""
+    ) -> Tensor:
+        for _ in range(times):
+            out = self.linear(x)
+        if y is not None:
+            out = out + self.other(y)
+        for part in parts:
+            out = out + self.linear(part)
+        return out.relu() if how == "relu" else out
+
+
+def test_a_dict_at_the_end_holds_keyword_arguments() -> None:
+    model, one, two = Keyed(), torch.randn(2, 8), torch.randn(2, 6)
+    nni = Counting.nni()
+
+    def macs(inputs: Any) -> float:
+        return static_costs(model, inputs, ["macs"])["macs"]
+
+    assert macs((one, {})) == macs(one) == 64
+    assert macs((one, {"y": two})) == macs(((2, 8), {"y": (2, 6)})) == 64 + 48
+    assert macs({"x": one, "y": [2, 6]}) == 64 + 48
+    assert macs([one, {"times": 3, "y": None}]) == 3 * 64
+    assert macs((one, {"parts": [one, one]})) == 3 * 64
+    assert macs((one, {"parts": []})) == 64
+    assert static_costs(model, (one, {"how": "relu"}), ["flops"], counting=nni)["flops"] == 80
+    peak = ["peak_activation_bytes"]
+    inner = static_costs(model, (one, {"y": two}), peak)["peak_activation_bytes"]
+    assert inner >= one.nbytes + two.nbytes
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (({"y": (2, 6)}, (2, 8)), "only the last is a dict"),
+        (((2, 8), "relu"), "not str; other values go into a dict of keyword arguments"),
+        (((2, 8), {1: (2, 6)}), "keyword arguments have names, and 1 is none"),
+        (((2, 8), {"y": (2, -6)}), r"no size below 0: \(2, -6\)"),
+        (((2, 8), {"z": 1}), "fails in Keyed: TypeError: .*unexpected keyword argument 'z'"),
+        (2, "inputs are tensors and shapes, not int"),
+    ],
+)
+def test_inputs_that_make_no_sense(inputs: Any, message: str) -> None:
+    with pytest.raises(CostError, match=message):
+        static_costs(Keyed(), inputs)
 
 
 def test_weight_bytes_follow_the_type() -> None:

@@ -372,6 +372,37 @@ def test_a_forward_that_fails_says_where() -> None:
         cost_tables(space, (1, 3, 4, 4))
 
 
+def test_keyword_arguments() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            width = Choice([4, 6], label="width")
+            self.one = hs.nn.Linear(8, width)
+            self.two = hs.nn.Linear(5, width)
+
+        def forward(self, x: Tensor, *, y: Tensor, times: int, how: str) -> Tensor:
+            out = self.one(x) + self.two(y)
+            for _ in range(times):
+                out = getattr(out, how)()
+            return out
+
+    for build in (ModelSpace(Net), FunctionSpace({"width": [4, 6]}, lambda arch: Fixed(**arch))):
+        for y in (torch.randn(2, 5), (2, 5)):
+            inputs = ((2, 8), {"y": y, "times": 2, "how": "tanh"})
+            assert_exact(build, inputs, dict(tables(build, inputs)))
+    with pytest.raises(CostError, match="missing 2 required keyword-only arguments"):
+        cost_tables(ModelSpace(Net), ((2, 8), {"y": (2, 5)}))
+
+
+class Fixed(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.one = nn.Linear(8, width)
+
+    def forward(self, x: Tensor, *, y: Tensor, times: int, how: str) -> Tensor:
+        return getattr(self.one(x), how)()  # type: ignore[no-any-return]
+
+
 def test_what_tables_cannot_follow_is_traced_and_says_why() -> None:
     def setup(net: Any) -> None:
         net.conv = hs.nn.Conv2d(3, Choice([3, 4], label="width"), 1)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hwnas.cost._inputs import Inputs
 from hwnas.cost._kernels import MacObserver
 from hwnas.cost._trace import observed
 
@@ -79,9 +80,7 @@ class Liveness(MacObserver):  # type: ignore[no-untyped-call]
         return laid_out
 
 
-def peak_bytes(
-    model: nn.Module, inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int]
-) -> int:
+def peak_bytes(model: nn.Module, inputs: Inputs) -> int:
     """`peak_activation_bytes` of `model`; see `static_costs`."""
 
     def watch(examples: Sequence[Tensor]) -> tuple[Liveness]:

@@ -14,20 +14,19 @@ from hwnas.cost._assembly import assembled
 from hwnas.cost._base import Cost
 from hwnas.cost._counting import Counting
 from hwnas.cost._domain import Domain, TooLargeError
+from hwnas.cost._inputs import Inputs, arguments_of
 from hwnas.cost._interpreter import Event, ForwardError, Interpreter
 from hwnas.cost._kernels import UnsupportedError
 from hwnas.cost._parameters import parameter_events
 from hwnas.cost._static import STATIC_METRICS, SUMS, static_costs
 from hwnas.cost._table import CostTable
-from hwnas.cost._trace import examples_of, plain_kernels
+from hwnas.cost._trace import plain_kernels
 from hwnas.cost._twin import twin
 from hwnas.cost._varying import Varying, constant
 from hwnas.errors import CostError
 from hwnas.space import ModelSpace, SearchSpace
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hwnas.space import Value
 
 _TRACES = 64
@@ -36,7 +35,7 @@ _tracing = threading.Lock()  # `static_costs` sets switches of the process while
 
 def cost_tables(
     space: SearchSpace,
-    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int] = (),
+    inputs: Inputs = (),
     metrics: Iterable[str] | None = None,
     *,
     counting: Counting = Counting(),
@@ -122,7 +121,7 @@ class _Traces:
     """The costs of the archs traced last, for all metrics at once."""
 
     def __init__(
-        self, space: SearchSpace, inputs: object, metrics: Sequence[str], counting: Counting
+        self, space: SearchSpace, inputs: Inputs, metrics: Sequence[str], counting: Counting
     ) -> None:
         self._space = space
         self._arguments = inputs, metrics, counting
@@ -136,7 +135,7 @@ class _Traces:
             inputs, metrics, counting = self._arguments
             model = self._space.build(arch)
             with _tracing:
-                costs = static_costs(model, inputs, metrics, counting=counting)  # type: ignore[arg-type]
+                costs = static_costs(model, inputs, metrics, counting=counting)
                 self._known[key] = costs
                 if len(self._known) > 100_000:
                     self._known.popitem(last=False)
@@ -144,7 +143,7 @@ class _Traces:
 
 
 def _tables(
-    space: ModelSpace, inputs: object, metrics: Sequence[str], counting: Counting
+    space: ModelSpace, inputs: Inputs, metrics: Sequence[str], counting: Counting
 ) -> dict[str, CostTable]:
     interpreter = Interpreter(Domain(space.decisions), counting)
     kernels = interpreter.kernels
@@ -153,10 +152,12 @@ def _tables(
     ran: list[Event] = []
     if "macs" in metrics or "flops" in metrics:
         copy = twin(space.template, interpreter)
-        examples = examples_of(space.template, inputs)  # type: ignore[arg-type]
+        arguments = arguments_of(space.template, inputs)
         with plain_kernels(), kernels.observing():
-            given = [kernels.interned(x.to("meta")) for x in examples]
-            interpreter.forked(type(space.template).__name__, lambda: copy(*given), _nothing)
+            given = arguments.each(lambda x: kernels.interned(x.to("meta")))
+            interpreter.forked(
+                type(space.template).__name__, lambda: copy(*given.args, **given.kwargs), _nothing
+            )
         ran = interpreter.events
     domain = Domain(space.decisions)  # Without what the interpreter has kept.
     sums = {

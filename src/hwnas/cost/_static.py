@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hwnas.cost._counting import Counting
 from hwnas.errors import CostError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from hwnas.cost._inputs import Inputs
 
 SUMS = ("macs", "flops", "params", "weight_bytes")
 """The static costs that are computed unless others are asked for."""
@@ -20,7 +22,7 @@ STATIC_METRICS = (*SUMS, "peak_activation_bytes")
 
 def static_costs(
     model: nn.Module,
-    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int] = (),
+    inputs: Inputs = (),
     metrics: Iterable[str] | None = None,
     *,
     counting: Counting = Counting(),
@@ -48,8 +50,10 @@ def static_costs(
 
     Args:
         inputs: a tensor, or the shape of one, or a sequence of tensors and shapes for a forward
-            with several arguments; batch dimension included. A shape stands for a tensor of the
-            parameters' type. `params` and `weight_bytes` need none.
+            with several arguments; batch dimension included. The last of the sequence may be a
+            dict of keyword arguments: tensors, shapes (tuples and lists of whole numbers) or any
+            other values, which are passed as they are. A shape stands for a tensor of the
+            parameters' type. `params` and `weight_bytes` need no input.
         metrics: which of `STATIC_METRICS`; by default all but `peak_activation_bytes`.
         counting: what `flops` counts.
 

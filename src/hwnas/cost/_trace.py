@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from hwnas.cost._counting import Counting
+from hwnas.cost._inputs import Arguments, Inputs, arguments_of
 from hwnas.cost._operators import WHOLE, extra_operations
 from hwnas.errors import CostError
 
@@ -43,7 +44,7 @@ def unique_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 def count_operations(
     model: nn.Module,
-    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int],
+    inputs: Inputs,
     counting: Counting,
 ) -> Counts:
     """Run a copy of `model` without data, and count."""
@@ -55,49 +56,49 @@ def count_operations(
 
 def observed(
     model: nn.Module,
-    inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int],
+    inputs: Inputs,
     watch: Callable[[Sequence[Tensor]], Sequence[Any]],
 ) -> Sequence[Any]:
     """Run a copy of `model` on meta tensors, or on fake ones if that fails, and watch.
 
     Args:
-        watch: given the inputs, the modes that are active during the forward; the last is an
-            `Observer`.
+        watch: given the tensors of the inputs, the modes that are active during the forward; the
+            last is an `Observer`.
 
     Returns:
         what `watch` has made for the run that succeeded.
     """
     unique_parameters(model)
-    examples = examples_of(model, inputs)
+    arguments = arguments_of(model, inputs)
     with plain_kernels():
         try:
-            return _run(model, examples, "meta", watch)
+            return _run(model, arguments, "meta", watch)
         except _ForwardError:
             pass  # a constant on the CPU, or a device asked for by name: fake tensors have both
         fake = FakeTensorMode(allow_non_fake_inputs=True)
         with fake, _silent("torch._subclasses.fake_tensor"):  # what it logs is raised, too
             try:
-                return _run(model, examples, "cpu", watch)
+                return _run(model, arguments, "cpu", watch)
             except _ForwardError as error:
                 raise error.explained() from error.__cause__
 
 
 def _run(
     model: nn.Module,
-    examples: Sequence[Tensor],
+    arguments: Arguments,
     device: str,
     watch: Callable[[Sequence[Tensor]], Sequence[Any]],
 ) -> Sequence[Any]:
     twin = _without_data(model, device).eval()
     path = _track(twin)
-    inputs = [torch.empty_like(x, device=device) for x in examples]
-    modes = watch(inputs)
+    given = arguments.each(lambda x: torch.empty_like(x, device=device))
+    modes = watch(given.tensors)
     # Under inference mode composite operators such as linear arrive whole, bias and all.
     with torch.inference_mode(), contextlib.ExitStack() as stack:
         for mode in modes:
             stack.enter_context(mode)
         try:
-            twin(*inputs)
+            twin(*given.args, **given.kwargs)
         except Exception as error:
             raise _ForwardError(type(model).__name__, path, modes[-1].operator) from error
     return modes
@@ -199,28 +200,6 @@ def _track(model: nn.Module) -> list[str]:
     for name, module in model.named_modules():
         hook(module, f"'{name}' ({type(module).__name__})" if name else "")
     return path
-
-
-def examples_of(
-    model: nn.Module, inputs: Tensor | Sequence[Tensor | Sequence[int]] | Sequence[int]
-) -> list[Tensor]:
-    floating = (p for p in model.parameters() if p.is_floating_point())
-    like = next(floating, torch.empty(0, device="meta"))
-    several: Sequence[Any] = (inputs,) if isinstance(inputs, Tensor) else inputs
-    if several and all(isinstance(size, int) for size in several):
-        several = (several,)
-    if not several:
-        raise CostError("macs and flops need an input: give a tensor, or a shape such as (1, 3)")
-    examples = []
-    for one in several:
-        if isinstance(one, Tensor):
-            examples.append(one)
-        elif isinstance(one, Sequence) and all(isinstance(size, int) for size in one):
-            # `meta` first: a shape of a batch of images need not take memory.
-            examples.append(torch.empty(tuple(one), dtype=like.dtype, device="meta"))
-        else:
-            raise CostError(f"inputs are tensors and shapes, not {type(one).__name__}")
-    return examples
 
 
 @contextlib.contextmanager
