@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -190,6 +191,7 @@ _UNTAGGED = (torch.ops.aten.hardswish.default,)
 
 
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
+_MEAN, _SUM = torch.ops.aten.mean.dim, torch.ops.aten.sum.dim_IntList
 
 
 class MacObserver(Observer):  # type: ignore[no-untyped-call]
@@ -212,19 +214,21 @@ class MacObserver(Observer):  # type: ignore[no-untyped-call]
             # Its shapes are worked out in Python as well, in 2 milliseconds.
             nothing = args[0].new_empty(0)
             return torch.empty_like(args[0]), nothing, nothing
-        return super().__torch_dispatch__(func, types, args, kwargs)
+        if func is _MEAN and not kwargs and args[0].is_floating_point():
+            return _SUM(*args)  # Of the same shape, which is not worked out in Python.
+        return self.observed(func, args, kwargs or {})
 
     def _pointwise(self, func: Any, args: Any) -> Tensor | None:
         """The result of an operator that PyTorch tags as pointwise, where it is plain to see.
 
         PyTorch works shapes of these operators out in Python, which takes a millisecond; of
-        contiguous tensors of one shape only the type of the result is open.
+        contiguous tensors, one of which has the shape of the result, only its type is open.
         """
         if func._overloadpacket in flop_registry or not _fresh(func):
             return None
         tensors = [arg for arg in args if isinstance(arg, Tensor)]
-        shape = tensors[0].shape if tensors else ()
-        if any(t.shape != shape or not t.is_contiguous() for t in tensors) or not shape:
+        shape = max((t.shape for t in tensors), key=math.prod, default=())
+        if not shape or not all(t.is_contiguous() and _within(t.shape, shape) for t in tensors):
             return None
         key = func, len(shape), tuple(_kind(arg) for arg in args)
         if key not in self._types:
@@ -256,6 +260,14 @@ def _fresh(func: Any) -> bool:
         and len(schema.returns) == 1
         and str(schema.returns[0].type) == "Tensor"
         and schema.returns[0].alias_info is None
+    )
+
+
+def _within(shape: torch.Size, wider: torch.Size) -> bool:
+    """Whether a tensor of `shape` broadcasts to `wider`, with as many dimensions."""
+    return shape == wider or (
+        len(shape) == len(wider)
+        and all(size in (1, whole) for size, whole in zip(shape, wider, strict=True))
     )
 
 

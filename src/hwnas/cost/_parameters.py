@@ -116,7 +116,7 @@ class _Walk:
             found = [sizes for name, sizes in self._named[id(layer)].items() if counts(name)]
             return sum(n for n, _ in found), sum(b for _, b in found)
 
-        return self.interpreter.domain.apply(total, [layers], self.interpreter.guards)
+        return layers.mapped(total)
 
     def _tensor(self, tensor: Tensor) -> tuple[Hashable, Varying]:
         shape = shape_of(tensor)

@@ -7,6 +7,7 @@ import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -136,22 +137,28 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._inside = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        return self.observed(func, args, kwargs or {})
+
+    def observed(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run an operator, or those that it is made of, and count."""
         if not isinstance(func, torch._ops.OpOverload) or func is torch.ops.prim.device.default:
             return func(*args, **kwargs)
-        outer = self._inside
-        self._inside = outer or func._overloadpacket in WHOLE
-        try:
-            with self:
-                result = func.decompose(*args, **kwargs)
-        finally:
-            self._inside = outer
+        result = self._decomposed(func, args, kwargs) if _composite(func) else NotImplemented
         if result is NotImplemented:
             self.operator = f"{func.namespace}::{func._overloadpacket.__name__}"
             result = func(*args, **kwargs)
             self.ran(func, args, kwargs, result)
         self.count_extra(func, args, kwargs, result)
         return result
+
+    def _decomposed(self, func: Any, args: Any, kwargs: Any) -> Any:
+        outer = self._inside
+        self._inside = outer or func._overloadpacket in WHOLE
+        try:
+            with self:
+                return func.decompose(*args, **kwargs)
+        finally:
+            self._inside = outer
 
     def count_extra(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Count what is no multiply-accumulate of one operator, unless it is part of another."""
@@ -161,6 +168,16 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def ran(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """An operator that is not made of others has run; for those who count more."""
+
+
+@cache
+def _composite(func: Any) -> bool:
+    """Whether an operator is made of others."""
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    made: bool = key in func.py_kernels or torch._C._dispatch_has_kernel_for_dispatch_key(
+        func.name(), key
+    )
+    return made
 
 
 def _without_data(model: nn.Module, device: str) -> nn.Module:

@@ -31,6 +31,12 @@ class Varying:
         result: NDArray[np.bool_] = passes[self.index]
         return result
 
+    def mapped(self, function: Callable[[Any], Any]) -> Varying:
+        """`function` of each value."""
+        places, values = distinct([function(value) for value in self.values], typed)
+        axes, index = simplified(self.axes, np.array([*places, -1], np.int64)[self.index])
+        return Varying(axes, index, tuple(values))
+
 
 def constant(value: Any) -> Varying:
     """`value`, whatever is decided."""
