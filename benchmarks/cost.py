@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 from benchmarks._peers import NNI, Nni, nni
 from benchmarks._rows import Row, main
@@ -26,7 +27,9 @@ SPACES = {
     "autoformer": IMAGE,
     "fbnet": IMAGE,
     "ofa_mobilenetv3": IMAGE,
+    "hat": ((1, 30), (1, 25)),
 }
+"""The shapes of the inputs: of an image, or of two sentences of tokens."""
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
@@ -53,6 +56,7 @@ def first_dispatch() -> Row:
 def exactness(archs: int, peer: Nni) -> list[Row]:
     """The share of archs whose table value is that of the built and traced network."""
     import numpy as np
+    import torch
 
     from hwnas.cost import CostTable, cost_tables, static_costs
     from hwnas.zoo import load_space
@@ -60,11 +64,15 @@ def exactness(archs: int, peer: Nni) -> list[Row]:
     rows, tabulated = [], 0
     for name, shape in SPACES.items():
         space = load_space(name)
-        costs = cost_tables(space, shape)
+        inputs: Any = shape
+        if isinstance(shape[0], tuple):
+            inputs = tuple(torch.zeros(size, dtype=torch.long) for size in shape)
+        costs = cost_tables(space, inputs)
         rng = np.random.default_rng(0)
         sampled = [space.sample(rng) for _ in range(archs)]
         equal = sum(
-            static_costs(space.build(arch), shape) == {n: cost(arch) for n, cost in costs.items()}
+            static_costs(space.build(arch), inputs, costs)
+            == {n: cost(arch) for n, cost in costs.items()}
             for arch in sampled
         )
         tabulated += isinstance(costs["macs"], CostTable)
