@@ -129,6 +129,19 @@ def test_expectation_and_gradient_are_those_of_the_enumerated_mean(name: str) ->
         assert torch.allclose(torch.zeros(()) if mine is None else mine, reference, atol=1e-6)
 
 
+def test_each_row_of_probabilities_gets_a_gradient_of_its_own_type() -> None:
+    cost = macs("chain")
+    types = dict(zip((d.label for d in cost.space.decisions), (torch.float32, torch.float64)))
+    rows = {
+        d.label: torch.full((len(d.choices),), 1 / len(d.choices), dtype=types.get(d.label))
+        for d in cost.space.decisions
+    }
+    leaves = [row.requires_grad_() for row in list(rows.values())[:2]]
+    cost.expectation(rows).backward()
+    assert [leaf.grad.dtype for leaf in leaves] == [torch.float32, torch.float64]
+    assert all(leaf.grad.shape == leaf.shape and leaf.grad.any() for leaf in leaves)
+
+
 def test_a_decision_that_is_certain_and_one_that_is_left_out() -> None:
     cost = macs("chain")
     one_hot = {"width": [0.0, 0.0, 1.0]}

@@ -65,26 +65,31 @@ def products(domain: Domain, tables: Tables) -> Products:
 
 
 class _Mean(torch.autograd.Function):
+    """Of all rows at once: a node of autograd for each decision would take longer than the sum."""
+
     @staticmethod
-    def forward(ctx: Any, q: Tensor, parts: Products) -> Tensor:
-        row = q.detach().cpu().numpy()
+    def forward(ctx: Any, parts: Products, *rows: Tensor) -> Tensor:
+        joint = torch.cat(rows) if rows else torch.empty(0)
+        row = np.ones(len(joint) + 1)
+        row[:-1] = joint.detach().cpu().numpy()
         factors = row[parts.index]
         width, count = factors.shape
         before, after = np.ones((width + 1, count)), np.ones((width + 1, count))
         for i in range(width):
             np.multiply(before[i], factors[i], out=before[i + 1])
             np.multiply(after[width - i], factors[width - 1 - i], out=after[width - 1 - i])
-        if ctx.needs_input_grad[0]:
+        if any(ctx.needs_input_grad):
             weights = before[:-1] * after[1:] * parts.values
-            gradient = np.bincount(parts.index.ravel(), weights.ravel(), len(row))
-            ctx.save_for_backward(torch.from_numpy(gradient).to(q.device))
-        return torch.tensor(before[width] @ parts.values, dtype=torch.float64, device=q.device)
+            gradient = np.bincount(parts.index.ravel(), weights.ravel(), len(row))[:-1]
+            ctx.save_for_backward(torch.from_numpy(gradient).to(joint.device))
+            ctx.sizes, ctx.dtype = np.diff(parts.starts).tolist(), joint.dtype
+        return torch.tensor(before[width] @ parts.values, dtype=torch.float64, device=joint.device)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return outer * gradient, None
+        return None, *(outer * gradient).to(ctx.dtype).split(ctx.sizes)
 
 
 def expectation(
@@ -94,9 +99,8 @@ def expectation(
     for label in probabilities:
         if label not in domain.column:
             raise CostError(f"probabilities are given for '{label}', which is no decision")
-    rows = []
-    for decision in domain.decisions:
-        count = len(decision.choices)
+    rows: list[Tensor] = []
+    for decision, count in zip(domain.decisions, domain.choices, strict=True):
         given = probabilities.get(decision.label)
         if given is None:
             row = torch.full((count,), 1 / count, dtype=torch.float64)
@@ -108,10 +112,8 @@ def expectation(
                 f"{tuple(row.shape)}"
             )
         rows.append(row)
-    rows.append(torch.ones(1, dtype=torch.float64))
-    device = next((row.device for row in rows if row.device.type != "cpu"), None)
+    device = next((row.device for row in rows if not row.is_cpu), None)
     if device is not None:
         rows = [row.to(device) for row in rows]
-    q = torch.cat(rows).double()
-    result: Tensor = _Mean.apply(q, parts)  # type: ignore[no-untyped-call]
+    result: Tensor = _Mean.apply(parts, *rows)  # type: ignore[no-untyped-call]
     return result
