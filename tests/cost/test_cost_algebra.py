@@ -131,12 +131,12 @@ def test_expectation_and_gradient_are_those_of_the_enumerated_mean(name: str) ->
 
 def test_each_row_of_probabilities_gets_a_gradient_of_its_own_type() -> None:
     cost = macs("chain")
-    types = dict(zip((d.label for d in cost.space.decisions), (torch.float32, torch.float64)))
-    rows = {
-        d.label: torch.full((len(d.choices),), 1 / len(d.choices), dtype=types.get(d.label))
-        for d in cost.space.decisions
-    }
-    leaves = [row.requires_grad_() for row in list(rows.values())[:2]]
+    decisions = cost.space.decisions[:2]
+    leaves = [
+        torch.full((len(d.choices),), 1 / len(d.choices), dtype=dtype, requires_grad=True)
+        for d, dtype in zip(decisions, (torch.float32, torch.float64), strict=True)
+    ]
+    rows = {d.label: leaf for d, leaf in zip(decisions, leaves, strict=True)}
     cost.expectation(rows).backward()
     assert [leaf.grad.dtype for leaf in leaves] == [torch.float32, torch.float64]
     assert all(leaf.grad.shape == leaf.shape and leaf.grad.any() for leaf in leaves)
