@@ -26,8 +26,6 @@ LAYERS = [
     "space",
 ]
 GROUND = {"errors", "_files", "_refs", "_plugins", "_estimate", "_pipes", "_process"}
-# The cost tables follow a space's open layers through its forward, by what these are made of.
-FRIENDS = {("cost", "space")}
 UNAWARE = {"device": {"space", "zoo"}, "zoo": set(), "predict": {"device"}}
 
 
@@ -79,8 +77,7 @@ def test_private_modules_stay_private() -> None:
             ):
                 package, *rest = node.module.split(".")[1:]
                 private = any(part.startswith("_") for part in rest)
-                friends = (home, package) in FRIENDS or home in (package, "__init__")
-                if private and not friends:
+                if private and home not in (package, "__init__"):
                     wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
     assert not wrong, "\n".join(wrong)
 

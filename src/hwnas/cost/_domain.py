@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwnas.cost._varying import Axes, Varying, constant, distinct, simplified, spread, typed, union
 from hwnas.space import Arch, Decision, Expr
-from hwnas.space._expr import Op
+from hwnas.space.template import Op
 
 CELLS = 1 << 22
 """The largest table that is made."""

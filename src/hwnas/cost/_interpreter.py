@@ -28,8 +28,7 @@ from hwnas.cost._kernels import Count, Kernels, UnsupportedError
 from hwnas.cost._open import OpenTensor, OpenValue, has_open, split_open
 from hwnas.cost._varying import Axes, Varying, constant, distinct, simplified, spread, typed, union
 from hwnas.space import Expr
-from hwnas.space._elastic import Elastic
-from hwnas.space._expr import exprs
+from hwnas.space.template import Elastic, exprs
 
 _FORKS = 20_000
 _VARIANTS = 4096

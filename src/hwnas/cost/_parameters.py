@@ -14,7 +14,7 @@ from hwnas.cost._interpreter import Event, Interpreter
 from hwnas.cost._trace import unique_parameters
 from hwnas.cost._varying import Varying, constant, spread, union
 from hwnas.space import Cell, LayerChoice, Repeat
-from hwnas.space._elastic import Elastic, shape_of
+from hwnas.space.template import Elastic, shape_of
 
 _Sizes = tuple[int, int]
 

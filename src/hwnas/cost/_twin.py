@@ -16,10 +16,7 @@ from hwnas.cost._interpreter import Interpreter
 from hwnas.cost._open import OpenTensor, OpenValue
 from hwnas.cost._varying import Varying
 from hwnas.space import Cell, Expr, InputChoice, LayerChoice, Repeat
-from hwnas.space._elastic import Elastic, shape_of
-from hwnas.space._expr import exprs
-from hwnas.space._input_choice import reduced
-from hwnas.space._symbolic import Symbolic
+from hwnas.space.template import Elastic, Symbolic, exprs, reduced, shape_of
 
 
 def twin(template: nn.Module, interpreter: Interpreter) -> nn.Module:
