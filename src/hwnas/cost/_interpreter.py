@@ -25,8 +25,10 @@ from hwnas.cost._alike import Alike
 from hwnas.cost._counting import Counting
 from hwnas.cost._domain import Domain, Guard, Guards, TooLargeError, gathered
 from hwnas.cost._kernels import Count, Kernels, UnsupportedError
+from hwnas.cost._leaves import LeafCost, Leaves, whole
 from hwnas.cost._open import OpenTensor, OpenValue, has_open, split_open
 from hwnas.cost._varying import Axes, Varying, constant, distinct, simplified, spread, typed, union
+from hwnas.errors import CostError
 from hwnas.space import Expr
 from hwnas.space.template import Elastic, exprs
 
@@ -64,8 +66,10 @@ class _Fork(BaseException):
 class Interpreter:
     """Runs modules under guards and keeps the events."""
 
-    def __init__(self, domain: Domain, counting: Counting) -> None:
+    def __init__(self, domain: Domain, counting: Counting, leaves: Leaves | None = None) -> None:
         self.domain = domain
+        self.counting = counting
+        self.leaves = leaves or Leaves(None, counting.per_mac)
         self.kernels = Kernels(self.function, counting)
         self.kernels.sink = self
         self.events: list[Event] = []
@@ -232,8 +236,31 @@ class Interpreter:
             with self.kernels.building():
                 layer: nn.Module = _uninitialised(kind)(**arguments)
             layer.__class__ = kind
+            self.leaves.mark(layer, self.counted)
             self._layers[key] = layer.eval()
         return self._layers[key]
+
+    def counted(
+        self, cost: LeafCost, module: nn.Module, forward: Any, /, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run a leaf: what its operators count is replaced by what its cost says."""
+        mark = len(self.events)
+        with self.kernels.collecting():
+            output = forward(*args, **kwargs)
+            amounts = self.leaves.amounts(cost, module, args, kwargs, output)
+        del self.events[mark:]
+
+        def count(*amounts: Any) -> tuple[int, int]:
+            macs, flops = (whole(amount, module) for amount in amounts)
+            return macs, flops - self.counting.per_mac * macs
+
+        if has_open(amounts):
+            found = self.domain.apply(count, [self.varying(a) for a in amounts], self.guards)
+            table = np.array([*found.values, (0, 0)], np.int64)[found.index]
+            self._note(found.axes, table[..., 0], table[..., 1])
+        else:
+            self.kernels.sink.add(Count(*count(*amounts)))
+        return output
 
     def _once(self, owner: int, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
         key: tuple[Any, ...]
@@ -258,7 +285,7 @@ class Interpreter:
             return run()
         except _Fork as fork:
             varying = fork.varying
-        except (UnsupportedError, TooLargeError, ForwardError):
+        except (UnsupportedError, TooLargeError, ForwardError, CostError):
             raise
         except Exception as error:
             # C++ code reads a stand-in as a number and hides the fork in an error of its own.

@@ -74,8 +74,12 @@ class Kernels(TorchFunctionMode):
         finally:
             # Functions that came here have counted themselves; the rest was seen as operators.
             count, self.sink = self.sink, outer
-            count.macs += seen.macs - before[0] - (answered.macs - before[2])
-            count.extra += seen.extra - before[1] - (answered.extra - before[3])
+            rest = Count(
+                seen.macs - before[0] - (answered.macs - before[2]),
+                seen.extra - before[1] - (answered.extra - before[3]),
+            )
+            count.add(rest)
+            answered.add(rest)  # Where one collects within another, only the inner one has it.
 
     @contextmanager
     def building(self) -> Iterator[None]:

@@ -83,7 +83,7 @@ class Liveness(MacObserver):  # type: ignore[no-untyped-call]
 def peak_bytes(model: nn.Module, inputs: Inputs) -> int:
     """`peak_activation_bytes` of `model`; see `static_costs`."""
 
-    def watch(examples: Sequence[Tensor]) -> tuple[Liveness]:
+    def watch(examples: Sequence[Tensor], _: object) -> tuple[Liveness]:
         liveness = Liveness()
         liveness.hold(examples)
         return (liveness,)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
+from torch import nn
 
 from hwnas.cost._assembly import assembled
 from hwnas.cost._base import Cost
@@ -17,6 +19,7 @@ from hwnas.cost._domain import Domain, TooLargeError
 from hwnas.cost._inputs import Inputs, arguments_of
 from hwnas.cost._interpreter import Event, ForwardError, Interpreter
 from hwnas.cost._kernels import UnsupportedError
+from hwnas.cost._leaves import LeafCost, Leaves
 from hwnas.cost._parameters import parameter_events
 from hwnas.cost._static import STATIC_METRICS, SUMS, static_costs
 from hwnas.cost._table import CostTable
@@ -29,6 +32,8 @@ from hwnas.space import ModelSpace, SearchSpace
 if TYPE_CHECKING:
     from hwnas.space import Value
 
+LeafCosts: TypeAlias = Mapping[type[nn.Module], LeafCost] | None
+
 _TRACES = 64
 _tracing = threading.Lock()  # `static_costs` sets switches of the process while it runs.
 
@@ -39,6 +44,7 @@ def cost_tables(
     metrics: Iterable[str] | None = None,
     *,
     counting: Counting = Counting(),
+    leaf_costs: LeafCosts = None,
 ) -> dict[str, Cost]:
     """The static costs of every arch of `space`, as tables wherever that can be.
 
@@ -50,6 +56,9 @@ def cost_tables(
 
     Args:
         inputs, metrics, counting: as for `static_costs`.
+        leaf_costs: the same. Sizes that a function is given may stand for several, by the
+            decisions; it may calculate with them, and where it asks for one (`int(size)`, an `if`)
+            it is called for each.
 
     Returns:
         metric -> cost.
@@ -67,11 +76,13 @@ def cost_tables(
     sums = [name for name in wanted if name in SUMS]
     if isinstance(space, ModelSpace):
         try:
-            found |= _tables(space, inputs, sums, counting)
+            found |= _tables(space, inputs, sums, counting, leaf_costs)
         except (UnsupportedError, TooLargeError, ForwardError) as error:
             reasons = dict.fromkeys(sums, str(error))
-            static_costs(space.build(space.default()), inputs, wanted)  # Its error says more.
-    traces = _Traces(space, inputs, [name for name in wanted if name not in found], counting)
+            model = space.build(space.default())
+            static_costs(model, inputs, wanted, leaf_costs=leaf_costs)  # Its error says more.
+    left = [name for name in wanted if name not in found]
+    traces = _Traces(space, inputs, left, counting, leaf_costs)
     for name in wanted:
         if name not in found:
             reason = reasons.get(name, "the space has no template, only a function that builds")
@@ -121,10 +132,17 @@ class _Traces:
     """The costs of the archs traced last, for all metrics at once."""
 
     def __init__(
-        self, space: SearchSpace, inputs: Inputs, metrics: Sequence[str], counting: Counting
+        self,
+        space: SearchSpace,
+        inputs: Inputs,
+        metrics: Sequence[str],
+        counting: Counting,
+        leaf_costs: LeafCosts,
     ) -> None:
         self._space = space
-        self._arguments = inputs, metrics, counting
+        self._costs_of = partial(
+            static_costs, inputs=inputs, metrics=metrics, counting=counting, leaf_costs=leaf_costs
+        )
         self._known: OrderedDict[tuple[float, ...], dict[str, float]] = OrderedDict()
 
     def costs(self, arch: Mapping[str, Value]) -> dict[str, float]:
@@ -132,10 +150,9 @@ class _Traces:
         key = tuple(self._space.encode([arch])[0].tolist())
         costs = self._known.get(key)
         if costs is None:
-            inputs, metrics, counting = self._arguments
             model = self._space.build(arch)
             with _tracing:
-                costs = static_costs(model, inputs, metrics, counting=counting)
+                costs = self._costs_of(model)
                 self._known[key] = costs
                 if len(self._known) > 100_000:
                     self._known.popitem(last=False)
@@ -143,9 +160,14 @@ class _Traces:
 
 
 def _tables(
-    space: ModelSpace, inputs: Inputs, metrics: Sequence[str], counting: Counting
+    space: ModelSpace,
+    inputs: Inputs,
+    metrics: Sequence[str],
+    counting: Counting,
+    leaf_costs: LeafCosts,
 ) -> dict[str, CostTable]:
-    interpreter = Interpreter(Domain(space.decisions), counting)
+    leaves = Leaves(leaf_costs, counting.per_mac)
+    interpreter = Interpreter(Domain(space.decisions), counting, leaves)
     kernels = interpreter.kernels
     with torch.inference_mode():
         held = parameter_events(space.template, interpreter)

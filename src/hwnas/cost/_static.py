@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from hwnas.cost._counting import Counting
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwnas.cost._inputs import Inputs
+    from hwnas.cost._leaves import LeafCost
 
 SUMS = ("macs", "flops", "params", "weight_bytes")
 """The static costs that are computed unless others are asked for."""
@@ -26,6 +27,7 @@ def static_costs(
     metrics: Iterable[str] | None = None,
     *,
     counting: Counting = Counting(),
+    leaf_costs: Mapping[type[nn.Module], LeafCost] | None = None,
 ) -> dict[str, float]:
     """Costs of one forward of `model`, in evaluation mode, on the whole batch given.
 
@@ -56,6 +58,12 @@ def static_costs(
             parameters' type. `params` and `weight_bytes` need no input.
         metrics: which of `STATIC_METRICS`; by default all but `peak_activation_bytes`.
         counting: what `flops` counts.
+        leaf_costs: classes of modules that cost what a function says, subclasses included. The
+            function is given the module, the positional and the keyword arguments of its forward
+            and what the forward gave, and returns `macs` and `flops` of this call, all that is
+            inside included: `{"macs": 4096}`. Left out, `macs` are 0 and `flops` as many as
+            `macs` make. The forward runs nonetheless, for the shapes. The other metrics are
+            not changed.
 
     Returns:
         The metrics asked for, in that order; whole numbers.
@@ -77,7 +85,7 @@ def static_costs(
         "weight_bytes": sum(p.numel() * p.element_size() for p in parameters),
     }
     if "macs" in wanted or "flops" in wanted:
-        counts = count_operations(model, inputs, counting)
+        counts = count_operations(model, inputs, counting, leaf_costs)
         costs["macs"] = counts.macs
         costs["flops"] = counting.per_mac * counts.macs + counts.extra
     if "peak_activation_bytes" in wanted:

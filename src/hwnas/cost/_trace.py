@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hwnas.cost._counting import Counting
 from hwnas.cost._inputs import Arguments, Inputs, arguments_of
+from hwnas.cost._leaves import LeafCost, Leaves, whole
 from hwnas.cost._operators import WHOLE, extra_operations
 from hwnas.errors import CostError
 
@@ -30,6 +31,9 @@ class Counts:
 
     macs: int
     extra: int
+
+
+Watch: TypeAlias = Callable[[Sequence[Tensor], nn.Module], Sequence[Any]]
 
 
 def unique_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -47,24 +51,31 @@ def count_operations(
     model: nn.Module,
     inputs: Inputs,
     counting: Counting,
+    leaf_costs: Mapping[type[nn.Module], LeafCost] | None = None,
 ) -> Counts:
     """Run a copy of `model` without data, and count."""
-    flops, observer = observed(
-        model, inputs, lambda examples: (FlopCounterMode(display=False), Observer(counting))
-    )
-    return Counts(flops.get_total_flops() // 2, observer.extra)
+    leaves = Leaves(leaf_costs, counting.per_mac)
+
+    def watch(_: object, twin: nn.Module) -> tuple[FlopCounterMode, _LeafObserver]:
+        flops = FlopCounterMode(display=False)
+        observer = _LeafObserver(counting, flops, leaves)
+        leaves.mark(twin, observer.counted)
+        return flops, observer
+
+    counts: Counts = observed(model, inputs, watch)[-1].counts
+    return counts
 
 
 def observed(
     model: nn.Module,
     inputs: Inputs,
-    watch: Callable[[Sequence[Tensor]], Sequence[Any]],
+    watch: Watch,
 ) -> Sequence[Any]:
     """Run a copy of `model` on meta tensors, or on fake ones if that fails, and watch.
 
     Args:
-        watch: given the tensors of the inputs, the modes that are active during the forward; the
-            last is an `Observer`.
+        watch: given the tensors of the inputs and the copy, the modes that are active during the
+            forward; the last is an `Observer`.
 
     Returns:
         what `watch` has made for the run that succeeded.
@@ -88,18 +99,20 @@ def _run(
     model: nn.Module,
     arguments: Arguments,
     device: str,
-    watch: Callable[[Sequence[Tensor]], Sequence[Any]],
+    watch: Watch,
 ) -> Sequence[Any]:
     twin = _without_data(model, device).eval()
     path = _track(twin)
     given = arguments.each(lambda x: torch.empty_like(x, device=device))
-    modes = watch(given.tensors)
+    modes = watch(given.tensors, twin)
     # Under inference mode composite operators such as linear arrive whole, bias and all.
     with torch.inference_mode(), contextlib.ExitStack() as stack:
         for mode in modes:
             stack.enter_context(mode)
         try:
             twin(*given.args, **given.kwargs)
+        except CostError:
+            raise
         except Exception as error:
             raise _ForwardError(type(model).__name__, path, modes[-1].operator) from error
     return modes
@@ -178,6 +191,33 @@ def _composite(func: Any) -> bool:
         func.name(), key
     )
     return made
+
+
+class _LeafObserver(Observer):  # type: ignore[no-untyped-call]
+    """Counts what the operators outside of leaves do, and what the leaves say."""
+
+    def __init__(self, counting: Counting, flops: FlopCounterMode, leaves: Leaves) -> None:
+        super().__init__(counting)
+        self._flops = flops
+        self._leaves = leaves
+        self._said = 0  # Multiply-accumulates of leaves less those of the operators in them.
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted so far."""
+        return Counts(self._flops.get_total_flops() // 2 + self._said, self.extra)
+
+    def counted(
+        self, cost: LeafCost, module: nn.Module, forward: Any, /, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run a leaf: what its operators count is replaced by what its cost says."""
+        before = self.counts
+        output = forward(*args, **kwargs)
+        amounts = self._leaves.amounts(cost, module, args, kwargs, output)
+        macs, flops = (whole(amount, module) for amount in amounts)
+        self._said += before.macs + macs - self.counts.macs
+        self.extra = before.extra + flops - self._counting.per_mac * macs
+        return output
 
 
 def _without_data(model: nn.Module, device: str) -> nn.Module:

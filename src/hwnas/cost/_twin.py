@@ -51,6 +51,7 @@ class _Wiring:
         self._done.add(id(module))
         interpreter = self.interpreter
         if not self.labels(module):
+            interpreter.leaves.mark(module, interpreter.counted)
             _set_forward(module, partial(_leaf, interpreter, module, module.forward))
             return
         if isinstance(module, Elastic):
@@ -64,6 +65,7 @@ class _Wiring:
             _set_forward(module, _symbolic(module, interpreter))
             return
         self._follow(module)
+        interpreter.leaves.mark_one(module, interpreter.counted)
         if type(module) is not nn.Sequential:
             where = f"module '{path}' ({type(module).__name__}) of {root}" if path else root
             _set_forward(module, partial(self._forked, module, module.forward, where))
