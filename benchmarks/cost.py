@@ -12,6 +12,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+from benchmarks._measured_peak import measured_peak
 from benchmarks._peers import NNI, Nni, nni
 from benchmarks._rows import Row, main
 
@@ -126,6 +127,35 @@ def counts() -> Row:
     return Row("nasbench201: share of 5 feasible counts exact", equal / 5, "", 1, "higher")
 
 
+def peaks() -> list[Row]:
+    """How far peaks are from those of real runs, on two networks from each space of images."""
+    import numpy as np
+    import torch
+
+    from hwnas.cost import static_costs
+    from hwnas.zoo import load_space
+
+    metric = "peak_activation_bytes"
+    kernels: list[float] = []
+    process: list[float] = []
+    for name, shape in SPACES.items():
+        if name == "hat":
+            continue
+        space, rng = load_space(name), np.random.default_rng(0)
+        for _ in range(2):
+            network = space.build(space.sample(rng))
+            peak = static_costs(network, shape, [metric])[metric]
+            without, whole = measured_peak(network, [torch.zeros(shape)])
+            kernels.append(abs(peak / without - 1))
+            process.append(abs(peak / whole - 1))
+    figure = "20 networks: largest error of the peak"
+    return [
+        Row(figure, max(kernels), "", 0.05, "lower"),
+        Row("the same, with kernels' own memory", max(process), "", None, "lower"),
+        Row("the same, median", median(process), "", None, "lower"),
+    ]
+
+
 def speed(name: str, peer: Nni, repeats: int) -> list[Row]:
     """Construction, evaluation, expectation and draws of one space."""
     import numpy as np
@@ -200,6 +230,7 @@ def measure(quick: bool) -> list[Row]:
         *speed("proxylessnas", peer, repeats),
         modules(peer),
         counts(),
+        *peaks(),
         *exactness(5 if quick else 200, peer),
     ]
 
