@@ -1,81 +1,73 @@
-"""The ways through a chain in the order of an additive score."""
+"""The paths through a chain in the order of an additive score."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.cost._chain import Group
-from hwnas.cost._program import Rooms
+from hwnas.cost._lumps import Layer
+from hwnas.cost._windows import Windows
 
 
 def ranked(
-    groups: list[Group],
-    taken: list[NDArray[np.int64]],
-    room: Rooms,
-    scores: list[NDArray[np.float64]],
-) -> Iterator[list[int]]:
-    """The edges of each way within `room`, the highest score first.
+    layers: Sequence[Layer],
+    takes: Sequence[NDArray[np.int64]],
+    room: Sequence[int],
+    scores: Sequence[NDArray[np.float64]],
+) -> Iterator[tuple[int, ...]]:
+    """The edges of each path within `room`, the highest score first.
 
     Best-first search whose bound is exact: the best score that can follow is known for every
-    state and room from a dynamic program, so no way is looked at that is not among the best.
+    state and room from a dynamic program, so no path is looked at that is not among the best.
     """
-    behind = _best_behind(groups, taken, room, scores)
+    windows = Windows(layers, takes, room)
+    behind = _best_behind(len(layers), scores, windows)
     number = itertools.count()
-    start = behind[0][(0, *room)]
+    left = np.array(room, np.int64)
+    start = float(behind[0][windows.place(0, np.array(0), left)])
     if np.isneginf(start):
         return
-    heap: list[tuple[float, int, int, int, Rooms, float, tuple[int, ...]]] = [
-        (-float(start), next(number), 0, 0, room, 0.0, ())
+    heap: list[tuple[float, int, int, int, NDArray[np.int64], float, tuple[int, ...]]] = [
+        (-start, next(number), 0, 0, left, 0.0, ())
     ]
     while heap:
         _, _, at, state, left, score, edges = heapq.heappop(heap)
-        if at == len(groups):
-            yield list(edges)
+        if at == len(layers):
+            yield edges
             continue
-        group = groups[at]
-        low, high = int(group.first[state]), int(group.first[state + 1])
-        for edge in range(low, high):
-            after = tuple(r - int(t) for r, t in zip(left, taken[at][:, edge], strict=True))
-            if any(r < 0 for r in after):
-                continue
-            target = int(group.target[edge])
-            best = behind[at + 1][(target, *after)]
-            if not np.isneginf(best):
-                now = score + float(scores[at][edge])
-                entry = (-(now + float(best)), next(number), at + 1, target, after, now)
-                heapq.heappush(heap, (*entry, (*edges, edge)))
+        layer = layers[at]
+        low, high = int(layer.first[state]), int(layer.first[state + 1])
+        after = left[:, None] - takes[at][:, low:high]
+        target = layer.target[low:high]
+        best = behind[at + 1][windows.place(at + 1, target, after)]
+        good = (after >= 0).all(0) & ~np.isneginf(best)
+        for i in np.flatnonzero(good).tolist():
+            now = score + float(scores[at][low + i])
+            entry = (-(now + float(best[i])), next(number), at + 1, int(target[i]))
+            heapq.heappush(heap, (*entry, after[:, i], now, (*edges, low + i)))
 
 
 def _best_behind(
-    groups: list[Group],
-    taken: list[NDArray[np.int64]],
-    room: Rooms,
-    scores: list[NDArray[np.float64]],
+    layers: int, scores: Sequence[NDArray[np.float64]], windows: Windows
 ) -> list[NDArray[np.float64]]:
-    shape = tuple(size + 1 for size in room)
-    after = np.zeros((1, *shape))
+    after = windows.empty(layers, np.float64, 0.0)
     result = [after]
-    for group, takes, score in zip(
-        reversed(groups), reversed(taken), reversed(scores), strict=True
-    ):
-        before = np.full((len(group.first) - 1, *shape), -np.inf)
-        for source, target, value, *take in zip(
-            group.source.tolist(),
-            group.target.tolist(),
-            score.tolist(),
-            *takes.tolist(),
-            strict=True,
+    for at in range(layers - 1, -1, -1):
+        before = windows.empty(at, np.float64, -np.inf)
+        edges = windows.edges[at]
+        value = np.full(edges.shape[1], -np.inf)
+        np.maximum.at(value, windows.edge[at], scores[at])
+        into, outof = windows.boxes(at, before), windows.boxes(at + 1, after)
+        for (s, t), v, blocks in zip(
+            edges[:2].T.tolist(), value.tolist(), windows.blocks(at), strict=True
         ):
-            if any(t >= size for t, size in zip(take, shape, strict=True)):
-                continue
-            left = tuple(slice(0, size - t) for t, size in zip(take, shape, strict=True))
-            into = before[(source, *(slice(t, None) for t in take), ...)]
-            np.maximum(into, value + after[(target, *left)], out=into)
+            for here, there in blocks:
+                part = into[s][here]
+                np.maximum(part, v + outof[t][there], out=part)
         after = before
         result.append(after)
     result.reverse()

@@ -1,29 +1,30 @@
-"""Costs of edges as whole numbers of buckets."""
+"""Costs of edges as whole numbers of units, and units as whole numbers of buckets."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.cost._chain import Group
+from hwnas.cost._lumps import Layer
 
 _UNITS = 1 << 44
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """A limit in whole units: every way that keeps it takes at most `room` of the units `low`.
+    """A limit in whole units, counted from the cheapest way on from each state.
 
     Attributes:
-        room, low: the limit, and what each edge takes, rounded down; the room is -1 if no way
-            keeps the limit.
-        sure, high: the same rounded the other way: a way that takes at most `sure` of the units
-            `high` keeps the limit.
+        room, low: every way that keeps the limit takes at most `room` of the units `low`; the
+            room is negative if no way keeps it.
+        sure, high: every way that takes at most `sure` of the units `high` keeps the limit.
         whole: whether nothing is rounded.
-        most: what a way takes at most; a limit with at least that room binds nothing.
+        most: what a way takes at most of `high`; a limit with at least that room binds nothing.
     """
 
     room: int
@@ -31,48 +32,90 @@ class Units:
     sure: int
     high: list[NDArray[np.int64]]
     whole: bool
-
-    @property
-    def most(self) -> int:
-        return sum(int(units.max()) for units in self.high)
-
-    def buckets(self, count: int) -> Units:
-        """The same in at most `count` buckets."""
-        width = max(1, -(-(self.room + 1) // count))
-        if width == 1:
-            return self
-        return Units(
-            self.room // width,
-            [units // width for units in self.low],
-            self.sure // width,
-            [-(-units // width) for units in self.high],
-            False,
-        )
+    most: int
 
 
-def units(groups: list[Group], row: int, limit: float, sign: int) -> Units:
-    """Units for `sign * cost <= sign * limit`, counted from the cheapest edge of each group.
+def units(layers: Sequence[Layer], row: int, limit: float, sign: int) -> Units:
+    """Units for `sign * cost <= sign * limit`.
 
-    If the costs are whole numbers, their greatest common divisor is the unit and all arithmetic
-    is exact.
+    If the costs are whole numbers, the greatest common divisor of the differences is the unit and
+    all arithmetic is exact.
     """
-    costs = [sign * group.costs[row] for group in groups]
-    lowest = [float(cost.min()) for cost in costs]
-    excess = [cost - low for cost, low in zip(costs, lowest, strict=True)]
-    spare = sign * limit - math.fsum(lowest)
-    top = sum(float(e.max()) for e in excess)
-    if all(np.array_equal(cost, np.round(cost)) for cost in costs) and top < 2**53:
-        low = [e.astype(np.int64) for e in excess]
+    costs = [sign * layer.costs[row] for layer in layers]
+    ahead, extra = np.zeros(1), []
+    largest = 0.0
+    for layer, cost in zip(reversed(layers), reversed(costs), strict=True):
+        through = cost + ahead[layer.target]
+        ahead = np.minimum.reduceat(through, layer.first[:-1])
+        extra.append(through - ahead[layer.source])
+        largest = max(largest, float(np.abs(through).max()), float(np.abs(cost).max()))
+    extra.reverse()
+    spare = sign * limit - float(ahead[0])
+    if all(np.array_equal(cost, np.round(cost)) for cost in costs) and largest < 2**52:
+        low = [e.astype(np.int64) for e in extra]
         step = math.gcd(*(int(np.gcd.reduce(u)) for u in low)) or 1
         low = high = [u // step for u in low]
         room = sure = math.floor(spare / step)
     else:
-        size = max(top, abs(spare), 1e-300) / _UNITS
-        low = [np.floor(e / size).astype(np.int64) for e in excess]
-        high = [np.ceil(e / size).astype(np.int64) for e in excess]
+        size = max(largest, abs(spare), 1e-300) / _UNITS
+        low = [np.floor(e / size).astype(np.int64) for e in extra]
+        high = [np.ceil(e / size).astype(np.int64) for e in extra]
         # The sums are rounded too: a unit for each group is on the safe side.
-        room, sure = math.floor(spare / size) + len(groups), math.floor(spare / size) - len(groups)
-    top_units = sum(int(u.max()) for u in high)
-    return Units(
-        max(-1, min(room, top_units)), low, max(-1, min(sure, top_units)), high, low is high
-    )
+        room, sure = math.floor(spare / size) + len(layers), math.floor(spare / size) - len(layers)
+    most = _most(layers, high)
+    return Units(min(room, most), low, min(sure, most), high, low is high, most)
+
+
+def _most(layers: Sequence[Layer], amounts: Sequence[NDArray[np.int64]]) -> int:
+    ahead = np.zeros(1, np.int64)
+    for layer, amount in zip(reversed(layers), reversed(amounts), strict=True):
+        ahead = np.maximum.reduceat(amount + ahead[layer.target], layer.first[:-1])
+    return int(ahead[0])
+
+
+def rounded(
+    layers: Sequence[Layer],
+    given: Units,
+    width: int,
+    weights: Sequence[NDArray[np.float64]],
+    *,
+    up: bool = False,
+) -> tuple[int, list[NDArray[np.int64]]]:
+    """Buckets of `width` units such that every way that keeps the limit keeps the room; `up`: that
+    every way that keeps the room keeps the limit.
+
+    Each state has an amount that is added before it and taken off behind it, which leaves the sum
+    over a way as it is. It is chosen so that, by weight, the least is lost to rounding.
+
+    Returns:
+        the room, negative if no way keeps it, and the buckets that each edge takes, per layer.
+    """
+    room, amounts = (given.sure, given.high) if up else (given.room, given.low)
+    if width == 1:
+        return room, amounts
+    shift, takes = np.zeros(1, np.int64), []
+    for at in range(len(layers) - 1, -1, -1):
+        layer = layers[at]
+        through = amounts[at] + shift[layer.target]
+        least = np.minimum.reduceat(through, layer.first[:-1])
+        rests = (-through if up else through) % width
+        bounds = itertools.pairwise(layer.first.tolist())
+        rest = np.array([_kept(rests[a:b], weights[at][a:b], width) for a, b in bounds], np.int64)
+        if up:
+            shift = least + (-rest - least) % width
+            takes.append(-((shift[layer.source] - through) // width))
+        else:
+            shift = least - (least - rest) % width
+            takes.append((through - shift[layer.source]) // width)
+    return (room - int(shift[0])) // width, takes[::-1]
+
+
+def _kept(rests: NDArray[np.int64], weight: NDArray[np.float64], width: int) -> int:
+    """Which rest is to be made zero, so that the least is lost on average.
+
+    That lets the larger ones lose less by it, and those that are smaller a width less that.
+    """
+    order = np.argsort(rests)
+    rests, mass = rests[order], weight[order]
+    below = np.cumsum(mass) - mass
+    return int(rests[(width * below - rests * mass.sum()).argmin()])

@@ -9,25 +9,24 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.cost._assembly import joined
+from hwnas.cost._assembly import Tables, joined
 from hwnas.cost._best import ranked
-from hwnas.cost._buckets import Units, units
-from hwnas.cost._chain import Group, chain
+from hwnas.cost._buckets import Units, rounded, units
+from hwnas.cost._chain import chain
 from hwnas.cost._domain import Domain, TooLargeError
 from hwnas.cost._eliminate import lowest
-from hwnas.cost._limits import Count, Distribution, Limit, Sum, checked_limits, simplex, taken_apart
-from hwnas.cost._program import Program, counted
+from hwnas.cost._fit import between, fitted, stacked
+from hwnas.cost._limits import Count, Distribution, Limit, checked_limits, simplex, taken_apart
+from hwnas.cost._lumps import Layer, drawn, every, lumped
+from hwnas.cost._program import Program
 from hwnas.cost._table import CostTable
 from hwnas.errors import CostError
 
 if TYPE_CHECKING:
     from hwnas.space import Arch, SearchSpace, Value
 
-_BUCKETS = 1 << 12
-_CELLS = 1 << 25
-"""Cells of a dynamic program in memory, 8 bytes each."""
-_WORK = 1 << 29
-_ACCEPTANCE = 0.95
+_RANKED = 4096
+"""Buckets for a ranking."""
 _TRIES = 1000
 
 
@@ -65,19 +64,18 @@ class FeasibleSet:
         self.method: Literal["dynamic program", "markov chain"] = "dynamic program"
         self.reason = ""
         self._sums, self._guards = taken_apart(self.domain, self.limits)
-        self._groups: list[Group] = []
+        self._layers: list[Layer] = []
         self._units: list[Units] = []
-        self._programs: dict[str, Program] = {}
+        self._void = False
+        self._programs: dict[str, Program | None] = {}
         self._drawn = self._kept = 0
         self._lock = threading.RLock()
         try:
-            self._groups = chain(self.domain, [s.tables for s in self._sums], self._guards)
+            found = self._chained([])
+            self._void = found is None
+            self._layers, self._units = found or ([], [])
         except TooLargeError as error:
             self.method, self.reason = "markov chain", str(error)
-        self._void = any(len(group.source) == 0 for group in self._groups)
-        if not self._void and self._groups:
-            self._units = _in_units(self._groups, self._sums)
-            self._void = any(u.room < 0 for u in self._units)
 
     def __contains__(self, arch: object) -> bool:
         """Whether an arch keeps the limits.
@@ -129,7 +127,7 @@ class FeasibleSet:
             return True
         if any(arch is not None and self.holds(arch) for arch in best) or not self.limits:
             return False
-        if self.method == "dynamic program" and self._program("decisions").empty:
+        if self.method == "dynamic program" and self._program("decisions") is None:
             return True
         self.draw_encoded(1, np.random.default_rng(0))
         return False
@@ -155,26 +153,12 @@ class FeasibleSet:
         """
         if self.method != "dynamic program":
             raise CostError(f"the archs cannot be counted: {self.reason}")
+        if self._void:
+            return Count(0, 0)
+        if not self._guards and not self._binding():
+            return Count(self.space.size(), self.space.size())
         bits = self.space.size().bit_length() + 1
-        if not self._binding():
-            if self._void:
-                return Count(0, 0)
-            size = self.space.size()
-            if self._guards:
-                size = counted(self._groups, _none(self._groups), (), bits)
-            return Count(size, size)
-        edges = sum(len(group.source) for group in self._groups)
-        share = max(_BUCKETS, _WORK // 4 // edges) ** (1 / len(self._binding()))
-        rough = [u.buckets(int(share)) for u in self._binding()]
-        upper = counted(
-            self._groups, _stacked([u.low for u in rough]), tuple(u.room for u in rough), bits
-        )
-        if all(u.whole for u in rough):
-            return Count(upper, upper)
-        lower = counted(
-            self._groups, _stacked([u.high for u in rough]), tuple(u.sure for u in rough), bits
-        )
-        return Count(lower, upper)
+        return Count(*between(self._layers, self._binding(), bits))
 
     def draw(
         self, n: int, rng: np.random.Generator, distribution: Distribution = "decisions"
@@ -200,7 +184,7 @@ class FeasibleSet:
             from hwnas.cost._markov import walk
 
             return walk(self, n, rng, distribution)
-        if self._void or (program := self._program(distribution)).empty:
+        if self._void or (program := self._program(distribution)) is None:
             raise self._nothing()
         kept: list[NDArray[np.float64]] = []
         found = tried = 0
@@ -233,27 +217,28 @@ class FeasibleSet:
     def _ranked(self, score: CostTable, k: int, highest: bool) -> Iterator[tuple[float, Arch]]:
         if not isinstance(score, CostTable):
             raise CostError(f"no exact ranking by '{score.name}', which is no sum of tables")
-        costs = [s.tables for s in self._sums]
         try:
-            groups = chain(self.domain, [*costs, score.tables], self._guards)
+            found = self._chained([score.tables])
         except TooLargeError as error:
             raise CostError(f"no exact ranking: {error}") from error
-        if any(len(group.source) == 0 for group in groups):
+        if found is None:
             return
-        limits = _in_units(groups, self._sums)
-        if any(u.room < 0 for u in limits):
-            return
+        layers, limits = found
         binding = [u for u in limits if u.room < u.most]
-        share = _BUCKETS ** (1 / max(1, len(binding)))
-        rough = [u.buckets(int(share)) for u in binding]
+        share = int(_RANKED ** (1 / max(1, len(binding))))
         sign = 1.0 if highest else -1.0
-        taken = _stacked([u.low for u in rough]) if rough else _none(groups)
-        scores = [sign * group.costs[-1] for group in groups]
-        for codes in ranked(groups, taken, tuple(u.room for u in rough), scores):
-            if k <= 0:
-                return
-            row = self._encoded(self._row(groups, codes)[None, :])
-            if self.keeps(row)[0]:
+        scores = [sign * layer.costs[-1] for layer in layers]
+        weights = [layer.weights("archs") for layer in layers]
+        widths = [-(-(u.room + 1) // share) for u in binding]
+        parts = [rounded(layers, u, w, weights) for u, w in zip(binding, widths, strict=True)]
+        takes, room = stacked(layers, parts)
+        for path in ranked(layers, takes, room, scores) if min(room, default=0) >= 0 else ():
+            for codes in every(layers, path, len(self.domain.sizes)):
+                if k <= 0:
+                    return
+                row = self._encoded(np.array(codes)[None, :])
+                if not self.keeps(row)[0]:
+                    break  # The others of this path cost the same.
                 k -= 1
                 yield float(score.evaluate(row)[0]), self.space.decode(row)[0]
 
@@ -320,58 +305,34 @@ class FeasibleSet:
 
         return neighbours(self, arch)
 
-    # The dynamic program and its buckets.
+    # The dynamic program.
+
+    def _chained(self, more: Sequence[Tables]) -> tuple[list[Layer], list[Units]] | None:
+        """The chain of all limits and more costs; None if no arch keeps a limit."""
+        tables = [limit.tables for limit in self._sums]
+        groups = chain(self.domain, [*tables, *more], self._guards)
+        if any(len(group.source) == 0 for group in groups):
+            return None
+        layers = lumped(self.domain, groups)
+        limits = [units(layers, i, s.limit, s.sign) for i, s in enumerate(self._sums)]
+        return None if any(u.room < 0 for u in limits) else (layers, limits)
 
     def _binding(self) -> list[Units]:
-        if self._void:
-            return []
         return [u for u in self._units if u.room < u.most]
 
-    def _total(self, wanted: int) -> int:
-        """How many cells of buckets there can be for each state."""
-        states = 1 + sum(group.states for group in self._groups)
-        edges = sum(len(group.source) for group in self._groups)
-        return max(16, min(wanted, _CELLS // states, _WORK // edges))
-
-    def _program(self, distribution: str) -> Program:
+    def _program(self, distribution: str) -> Program | None:
         with self._lock:
             if distribution not in self._programs:
-                self._programs[distribution] = self._chosen(distribution)
+                weights = [layer.weights(distribution) for layer in self._layers]
+                self._programs[distribution] = fitted(self._layers, self._binding(), weights)
             return self._programs[distribution]
 
-    def _chosen(self, distribution: str) -> Program:
-        """The program with the fewest buckets that lets enough draws through."""
-        wanted = _BUCKETS
-        while True:
-            program = self._made(distribution, self._total(wanted))
-            if program.empty or not self._binding():
-                return program
-            rows = self._proposals(program, _TRIES, np.random.default_rng(0))
-            share = self.keeps(rows).mean()
-            if share >= _ACCEPTANCE or self._total(4 * wanted) < 2 * wanted:
-                return program
-            wanted *= 4
-
-    def _made(self, distribution: str, total: int) -> Program:
-        weights = [group.weights(self.domain, distribution) for group in self._groups]
-        binding = self._binding()
-        if not binding:
-            return Program(self._groups, _none(self._groups), (), weights)
-        rough = [u.buckets(int(total ** (1 / len(binding)))) for u in binding]
-        taken = _stacked([u.low for u in rough])
-        return Program(self._groups, taken, tuple(u.room for u in rough), weights)
-
     def _proposals(self, program: Program, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        return self._encoded(program.draw(n, rng, len(self.domain.sizes)))
+        paths = program.draw(n, rng)
+        return self._encoded(drawn(self._layers, paths, rng, len(self.domain.sizes)))
 
     def _encoded(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.where(codes == self.domain.choices, -1, codes).astype(np.float64)
-
-    def _row(self, groups: list[Group], edges: Sequence[int]) -> NDArray[np.int64]:
-        codes = np.zeros(len(self.domain.sizes), np.int64)
-        for group, edge in zip(groups, edges, strict=True):
-            codes[list(group.made)] = group.codes[edge]
-        return codes
 
     def _nothing(self) -> CostError:
         parts = []
@@ -379,15 +340,3 @@ class FeasibleSet:
             value = cost.minimum()[0] if op == "<=" else cost.maximum()[0]
             parts.append(f"{cost.name} {op} {limit:g} (the best arch has {value:g})")
         return CostError(f"no arch keeps {', '.join(parts)}")
-
-
-def _in_units(groups: list[Group], sums: Sequence[Sum]) -> list[Units]:
-    return [units(groups, row, limit.limit, limit.sign) for row, limit in enumerate(sums)]
-
-
-def _stacked(limits: list[list[NDArray[np.int64]]]) -> list[NDArray[np.int64]]:
-    return [np.stack(parts) for parts in zip(*limits, strict=True)]
-
-
-def _none(groups: list[Group]) -> list[NDArray[np.int64]]:
-    return [np.zeros((0, len(group.source)), np.int64) for group in groups]

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.cost._chain import Group
+from hwnas.cost._lumps import Layer
+from hwnas.cost._windows import Windows
 from hwnas.errors import CostError
-
-Rooms = tuple[int, ...]
-"""Buckets that are left of each limit."""
 
 
 class Program:
     """For every state and every remaining room, the total weight of the ways to the end.
 
     Args:
-        groups: the chain.
-        taken: buckets that each edge takes of each limit, per group of shape (limits, edges).
-        room: buckets that there are at the start.
-        weights: the weight of each edge, per group.
+        layers: the chain.
+        takes: buckets that each edge takes of each limit, per layer of shape (limits, edges).
+        room: buckets that there are at the start, from 0 up.
+        weights: the weight of each edge, per layer.
+        windows: of these.
     """
 
     def __init__(
         self,
-        groups: list[Group],
-        taken: list[NDArray[np.int64]],
-        room: Rooms,
-        weights: list[NDArray[np.float64]],
+        layers: Sequence[Layer],
+        takes: Sequence[NDArray[np.int64]],
+        room: Sequence[int],
+        weights: Sequence[NDArray[np.float64]],
+        windows: Windows,
     ) -> None:
-        self.groups, self.taken, self.room, self.weights = groups, taken, room, weights
-        shape = tuple(size + 1 for size in room)
-        after = np.ones((1, *shape))
+        self.layers, self.takes, self.room, self.weights = layers, takes, tuple(room), weights
+        self.windows = windows
+        after = windows.empty(len(layers), np.float64, 1.0)
         self.after = [after]
-        for group, takes, weight in zip(
-            reversed(groups), reversed(taken), reversed(weights), strict=True
-        ):
-            before = _backwards(group, takes, weight, after, shape)
+        for at in range(len(layers) - 1, -1, -1):
+            before = windows.empty(at, np.float64, 0.0)
+            edges = windows.edges[at]
+            weight = np.bincount(windows.edge[at], weights[at], edges.shape[1]).tolist()
+            into, outof = windows.boxes(at, before), windows.boxes(at + 1, after)
+            for (s, t), w, blocks in zip(
+                edges[:2].T.tolist(), weight, windows.blocks(at), strict=True
+            ):
+                for here, there in blocks:
+                    into[s][here] += w * outof[t][there]
             top = before.max()
             after = before / top if top > 0 else before
             self.after.append(after)
@@ -45,40 +53,39 @@ class Program:
     @property
     def empty(self) -> bool:
         """Whether there is no way to the end at all."""
-        return bool(self.after[0][(0, *self.room)] == 0)
+        start = np.array(self.room, np.int64)
+        return bool(self.after[0][self.windows.place(0, np.array(0), start)] == 0)
 
-    def draw(self, count: int, rng: np.random.Generator, columns: int) -> NDArray[np.int64]:
-        """Ways drawn in proportion to their weight: the places of all decisions, per row."""
-        codes = np.zeros((count, columns), np.int64)
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Paths drawn in proportion to their weight: an edge of each layer, (layers, count)."""
+        edges = np.empty((len(self.layers), count), np.int64)
         state = np.zeros(count, np.int64)
         room = np.tile(np.array(self.room, np.int64)[:, None], (1, count))
-        for number, group in enumerate(self.groups):
-            edge = np.empty(count, np.int64)
+        for at, layer in enumerate(self.layers):
             for s in np.unique(state).tolist():
                 rows = np.flatnonzero(state == s)
-                edge[rows] = self._edges(number, s, room[:, rows], rng)
-            codes[:, list(group.made)] = group.codes[edge]
-            room -= self.taken[number][:, edge]
-            state = group.target[edge]
-        return codes
+                edges[at, rows] = self._edges(at, s, room[:, rows], rng)
+            room -= self.takes[at][:, edges[at]]
+            state = layer.target[edges[at]]
+        return edges
 
     def _edges(
-        self, number: int, state: int, room: NDArray[np.int64], rng: np.random.Generator
+        self, at: int, state: int, room: NDArray[np.int64], rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        group = self.groups[number]
-        low, high = group.first[state], group.first[state + 1]
+        layer = self.layers[at]
+        low, high = layer.first[state], layer.first[state + 1]
         # Rows with the same room have the same choice of edges.
         rooms, row = np.unique(room, axis=1, return_inverse=True)
         row = row.reshape(-1)
-        takes, weight = self.taken[number][:, low:high], self.weights[number][low:high]
-        target = group.target[low:high]
+        takes, weight = self.takes[at][:, low:high], self.weights[at][low:high]
+        target = layer.target[low:high]
         chosen = np.empty(room.shape[1], np.int64)
         chunk = max(1, (1 << 22) // max(1, high - low))
         for start in range(0, rooms.shape[1], chunk):
             left = rooms[:, start : start + chunk, None] - takes[:, None, :]
-            inside = (left >= 0).all(0)
-            behind = self.after[number + 1][(target[None, :], *np.maximum(left, 0))]
-            total = np.cumsum(np.where(inside, weight * behind, 0.0), axis=1)
+            behind = self.after[at + 1][self.windows.place(at + 1, target, left)]
+            behind = np.where((left >= 0).all(0), weight * behind, 0.0)
+            total = np.cumsum(np.broadcast_to(behind, (left.shape[1], len(target))), axis=1)
             here = np.flatnonzero((row >= start) & (row < start + chunk))
             mass = total[row[here] - start]
             # Counted from the left, an edge without weight cannot be hit.
@@ -88,37 +95,16 @@ class Program:
         return result
 
 
-def _backwards(
-    group: Group,
-    takes: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    after: NDArray[np.float64],
-    shape: tuple[int, ...],
-) -> NDArray[np.float64]:
-    before = np.zeros((len(group.first) - 1, *shape))
-    for source, target, w, *take in zip(
-        group.source.tolist(), group.target.tolist(), weight.tolist(), *takes.tolist(), strict=True
-    ):
-        if any(t >= size for t, size in zip(take, shape, strict=True)):
-            continue
-        left = tuple(slice(0, size - t) for t, size in zip(take, shape, strict=True))
-        room = tuple(slice(t, None) for t in take)
-        before[(source, *room)] += w * after[(target, *left)]
-    return before
-
-
-def counted(groups: list[Group], taken: list[NDArray[np.int64]], room: Rooms, bits: int) -> int:
+def counted(layers: Sequence[Layer], room: Sequence[int], windows: Windows, bits: int) -> int:
     """The exact number of ways to the end, of which there are fewer than 2**bits.
 
     Counts are kept modulo several primes and put together (Chinese remainder theorem), so that
     machine integers are enough.
     """
-    if any(size < 0 for size in room):
-        return 0
     primes = _PRIMES[: bits // 61 + 1]
     if bits >= 61 * len(_PRIMES):
         raise CostError(f"the space is too large to count its archs: {bits} binary digits")
-    rests = [_count_modulo(groups, taken, room, prime) for prime in primes]
+    rests = [_count_modulo(layers, room, windows, prime) for prime in primes]
     total, modulus = 0, 1
     for rest, prime in zip(rests, primes, strict=True):
         total += modulus * ((rest - total) * pow(modulus, -1, prime) % prime)
@@ -127,25 +113,38 @@ def counted(groups: list[Group], taken: list[NDArray[np.int64]], room: Rooms, bi
 
 
 def _count_modulo(
-    groups: list[Group], taken: list[NDArray[np.int64]], room: Rooms, prime: int
+    layers: Sequence[Layer], room: Sequence[int], windows: Windows, prime: int
 ) -> int:
-    shape = tuple(size + 1 for size in room)
-    after = np.ones((1, *shape), np.uint64)
+    after = windows.empty(len(layers), np.uint64, 1)
     modulus = np.uint64(prime)
-    for group, takes in zip(reversed(groups), reversed(taken), strict=True):
-        before = np.zeros((len(group.first) - 1, *shape), np.uint64)
-        for source, target, *take in zip(
-            group.source.tolist(), group.target.tolist(), *takes.tolist(), strict=True
+    for at in range(len(layers) - 1, -1, -1):
+        before = windows.empty(at, np.uint64, 0)
+        edges = windows.edges[at]
+        counts = np.zeros(edges.shape[1], np.int64)
+        np.add.at(counts, windows.edge[at], layers[at].count)
+        into, outof = windows.boxes(at, before), windows.boxes(at + 1, after)
+        for (s, t), count, blocks in zip(
+            edges[:2].T.tolist(), counts.tolist(), windows.blocks(at), strict=True
         ):
-            if any(t >= size for t, size in zip(take, shape, strict=True)):
-                continue
-            left = tuple(slice(0, size - t) for t, size in zip(take, shape, strict=True))
-            into = before[(source, *(slice(t, None) for t in take), ...)]
-            into += after[(target, *left)]
-            # Both were below the prime; unsigned wrap-around makes the other case the larger one.
-            np.minimum(into, into - modulus, out=into)
+            for here, there in blocks:
+                part = into[s][here]
+                part += _times(outof[t][there], count, modulus)
+                # Both were below the prime; unsigned wrap-around makes the other one larger.
+                np.minimum(part, part - modulus, out=part)
         after = before
-    return int(after[(0, *room)])
+    return int(after[windows.place(0, np.array(0), np.array(room, np.int64))])
+
+
+def _times(values: NDArray[np.uint64], count: int, modulus: np.uint64) -> NDArray[np.uint64]:
+    """`count` (below 2**40) times numbers below the modulus (which is below 2**62)."""
+    if count == 1:
+        return values
+    # The quotient is right within one; what is left then fits a word, wrapped around.
+    quotient = (values.astype(np.float64) * (count / float(modulus))).astype(np.uint64)
+    rest = values * np.uint64(count) - quotient * modulus
+    rest += np.where(rest.view(np.int64) < 0, modulus, np.uint64(0))
+    np.minimum(rest, rest - modulus, out=rest)
+    return rest
 
 
 _PRIMES = tuple(
