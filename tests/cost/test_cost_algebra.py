@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hwnas.cost import CostTable, cost_tables
+from hwnas.cost import _quantile as quantiles
 from hwnas.errors import CostError
 from hwnas.space import Choice, FunctionSpace, ModelSpace, SearchSpace
 
@@ -164,24 +165,56 @@ def test_a_large_space() -> None:
     assert least < values.min() < values.max() < most
     error = values.std() / len(values) ** 0.5
     assert abs(cost.expectation({}).item() - values.mean()) < 5 * error
-    assert abs((values <= cost.quantile(0.3)).mean() - 0.3) < 0.1
+    found = cost.quantile(0.3)
+    assert abs((values <= found).mean() - 0.3) < 0.1
+    assert found.upper - found.lower < 1e-3 * (most - least)
 
 
-def test_quantiles_of_both_distributions() -> None:
-    cost = macs("nested")
+def true_quantile(values: Any, mass: Any, q: float) -> float:
+    """The smallest value that at least a share q does not exceed."""
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(mass[order]) / mass.sum()
+    return float(values[order][min(np.searchsorted(total, q - 1e-12), len(values) - 1)])
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(random_tables(), st.sampled_from([0.0, 0.05, 0.25, 0.5, 0.9, 1.0]), st.booleans())
+def test_quantiles_of_both_distributions(cost: CostTable, q: float, many: bool) -> None:
     _, values, weights = enumerated(cost)
-    order = np.argsort(values)
-    for distribution, mass in (
-        ("decisions", weights),
-        ("archs", np.full(len(values), 1 / len(values))),
-    ):
-        for q in (0.1, 0.5, 0.9):
-            found = cost.quantile(q, distribution)  # type: ignore[arg-type]
-            total = np.cumsum(mass[order])
-            low, high = (values[order][np.searchsorted(total, p)] for p in (q - 0.02, q + 0.02))
-            assert low <= found <= high
+    for distribution, mass in (("decisions", weights), ("archs", np.ones(len(values)))):
+        expected = true_quantile(values, mass, q)
+        with pytest.MonkeyPatch.context() as patch:
+            if many:  # As if the values were too many to keep apart.
+                patch.setattr(quantiles, "_SUMS", 0)
+                patch.setattr(quantiles, "_WORK", 20)
+            found = cost.renamed("again").quantile(q, distribution)  # type: ignore[arg-type]
+        assert found.lower <= expected <= found.upper
+        assert found == found.upper
+        if not many:
+            assert (found, found.method) == (expected, "exact")
+        assert pickle.loads(pickle.dumps(found)).method == found.method  # noqa: S301
+
+
+def test_quantiles_of_costs_that_are_no_whole_numbers() -> None:
+    cost = macs("nested") * 0.1
+    _, values, weights = enumerated(cost)
+    for q in (0.1, 0.5, 0.9):
+        found = cost.quantile(q)
+        expected = true_quantile(values, weights, q)
+        assert found.lower <= expected <= found.upper <= found.lower + 1e-9 * values.max()
+
+
+def test_a_quantile_where_decisions_hang_together_is_that_of_a_sample() -> None:
+    cost = macs("chain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CostTable, "_quantile", lambda *_: None)
+        found = cost.quantile(0.5)
+    assert found.method == "sample"
+    assert found.lower <= found <= found.upper
     with pytest.raises(CostError, match="between 0 and 1"):
         cost.quantile(2)
+    with pytest.raises(CostError, match="no distribution"):
+        cost.quantile(0.5, "uniform")  # type: ignore[arg-type]
 
 
 def test_sums_of_metrics_and_of_other_spaces() -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from hwnas.cost import CostTable, FeasibleSet, cost_tables
 from hwnas.errors import ArchError, CostError
-from hwnas.space import FunctionSpace
+from hwnas.space import Choice, FunctionSpace
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "space"))
 from space_examples import INPUT, SPACES
@@ -203,6 +203,19 @@ def test_mutations_reach_every_neighbour() -> None:
     arch = feasible.draw(1, rng)[0]
     children = {key(feasible.mutate(arch, rng)) for _ in range(400)}
     assert {key(n) for n in feasible.neighbours(arch)} <= children
+
+
+def test_a_neighbour_keeps_what_is_taken_again() -> None:
+    a = Choice([0, 1], label="a")
+    d = Choice([0, 1], label="d", when=a == 1)
+    c = Choice([0, 1], label="c", when=(a == 0) | (d == 1))
+    space = FunctionSpace([a, d, c], lambda arch: nn.Identity())
+    inside = [{"a": 0, "c": 0}, {"a": 1, "d": 1, "c": 1}]
+    cost = CostTable.of("cost", space, [(["a", "d", "c"], lambda arch: float(arch not in inside))])
+    feasible = FeasibleSet(space, [(cost, "<=", 0.0)])
+    assert feasible.count().lower == 2
+    # With a = 1 the decision c is taken only if d is 1, and it keeps its value then.
+    assert feasible.neighbours(inside[0]) == []
 
 
 class TestMarkovChain:

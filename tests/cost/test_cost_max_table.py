@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_cost_algebra import enumerated, identity, macs, random_tables
+from test_cost_algebra import enumerated, identity, macs, random_tables, true_quantile
 from test_cost_feasible import assert_distribution
 
 from hwnas.cost import CostTable, FeasibleSet, MaxTable, RangeFilter, load_table
@@ -69,6 +69,13 @@ def test_random_maxima(largest: int, data: st.DataObject) -> None:
     both = 2 * cost + other + 1
     assert np.allclose([both(arch) for arch in archs], 2 * values + more + 1)
     assert np.allclose([(other + cost)(arch) for arch in archs], values + more)
+
+    if largest > 1:
+        q = data.draw(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
+        mass = [math.prod(1 / len(space.decision(n).choices) for n in a) for a in archs]
+        for distribution, weights in (("decisions", np.array(mass)), ("archs", np.ones(len(mass)))):
+            found = cost.quantile(q, distribution)  # type: ignore[arg-type]
+            assert (found, found.method) == (true_quantile(values, weights, q), "exact")
 
     limit = float(data.draw(st.sampled_from(sorted(set(values.tolist()))))) + data.draw(
         st.sampled_from([-0.5, 0.0, 0.5])

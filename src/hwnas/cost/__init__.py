@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hwnas.cost._limits import Count
     from hwnas.cost._load import load_cost, load_costs
     from hwnas.cost._max_table import MaxTable
+    from hwnas.cost._quantile import Quantile
     from hwnas.cost._space_costs import TracedCost, cost_tables
     from hwnas.cost._stored import load_table
     from hwnas.cost._table import CostTable
@@ -35,6 +36,7 @@ _LAZY = {
     "FunctionCost": "_base",
     "LatencyTable": "_latency",
     "MaxTable": "_max_table",
+    "Quantile": "_quantile",
     "RangeFilter": "_filter",
     "TracedCost": "_space_costs",
     "cost_tables": "_space_costs",
@@ -56,6 +58,7 @@ __all__ = [
     "LatencyTable",
     "MaxTable",
     "Metric",
+    "Quantile",
     "RangeFilter",
     "TracedCost",
     "cost_tables",

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ class Units:
             room is negative if no way keeps it.
         sure, high: every way that takes at most `sure` of the units `high` keeps the limit.
         whole: whether nothing is rounded.
+        base, step: a way of so many units costs `base + step * units`, times the limit's sign.
         most: what a way takes at most of `high`; a limit with at least that room binds nothing.
     """
 
@@ -32,11 +34,28 @@ class Units:
     sure: int
     high: list[NDArray[np.int64]]
     whole: bool
+    base: float
+    step: float
     most: int
 
 
-def units(layers: Sequence[Layer], row: int, limit: float, sign: int) -> Units:
-    """Units for `sign * cost <= sign * limit`.
+@dataclass(frozen=True, eq=False)
+class Buckets:
+    """Units in buckets: a way takes its units less `shift`, by `width`, rounded edge by edge.
+
+    Attributes:
+        room: negative if no way keeps it.
+        takes: buckets that each edge takes, per layer.
+    """
+
+    room: int
+    takes: list[NDArray[np.int64]]
+    width: int
+    shift: int
+
+
+def units(layers: Sequence[Layer], row: int, limit: float | None, sign: int) -> Units:
+    """Units for `sign * cost <= sign * limit`, or for no limit.
 
     If the costs are whole numbers, the greatest common divisor of the differences is the unit and
     all arithmetic is exact.
@@ -50,27 +69,28 @@ def units(layers: Sequence[Layer], row: int, limit: float, sign: int) -> Units:
         extra.append(through - ahead[layer.source])
         largest = max(largest, float(np.abs(through).max()), float(np.abs(cost).max()))
     extra.reverse()
-    spare = sign * limit - float(ahead[0])
+    spare = _most(layers, extra) if limit is None else sign * limit - float(ahead[0])
     if all(np.array_equal(cost, np.round(cost)) for cost in costs) and largest < 2**52:
         low = [e.astype(np.int64) for e in extra]
-        step = math.gcd(*(int(np.gcd.reduce(u)) for u in low)) or 1
-        low = high = [u // step for u in low]
+        step: float = math.gcd(*(int(np.gcd.reduce(u)) for u in low)) or 1
+        low = high = [u // int(step) for u in low]
         room = sure = math.floor(spare / step)
     else:
-        size = max(largest, abs(spare), 1e-300) / _UNITS
-        low = [np.floor(e / size).astype(np.int64) for e in extra]
-        high = [np.ceil(e / size).astype(np.int64) for e in extra]
+        step = max(largest, abs(spare), 1e-300) / _UNITS
+        low = [np.floor(e / step).astype(np.int64) for e in extra]
+        high = [np.ceil(e / step).astype(np.int64) for e in extra]
         # The sums are rounded too: a unit for each group is on the safe side.
-        room, sure = math.floor(spare / size) + len(layers), math.floor(spare / size) - len(layers)
-    most = _most(layers, high)
-    return Units(min(room, most), low, min(sure, most), high, low is high, most)
+        room, sure = math.floor(spare / step) + len(layers), math.floor(spare / step) - len(layers)
+    most = int(_most(layers, high))
+    base = float(ahead[0])
+    return Units(min(room, most), low, min(sure, most), high, low is high, base, step, most)
 
 
-def _most(layers: Sequence[Layer], amounts: Sequence[NDArray[np.int64]]) -> int:
-    ahead = np.zeros(1, np.int64)
+def _most(layers: Sequence[Layer], amounts: Sequence[NDArray[Any]]) -> float:
+    ahead = np.zeros(1, amounts[0].dtype if amounts else np.int64)
     for layer, amount in zip(reversed(layers), reversed(amounts), strict=True):
         ahead = np.maximum.reduceat(amount + ahead[layer.target], layer.first[:-1])
-    return int(ahead[0])
+    return ahead[0].item()  # type: ignore[no-any-return]
 
 
 def rounded(
@@ -80,19 +100,16 @@ def rounded(
     weights: Sequence[NDArray[np.float64]],
     *,
     up: bool = False,
-) -> tuple[int, list[NDArray[np.int64]]]:
+) -> Buckets:
     """Buckets of `width` units such that every way that keeps the limit keeps the room; `up`: that
     every way that keeps the room keeps the limit.
 
     Each state has an amount that is added before it and taken off behind it, which leaves the sum
     over a way as it is. It is chosen so that, by weight, the least is lost to rounding.
-
-    Returns:
-        the room, negative if no way keeps it, and the buckets that each edge takes, per layer.
     """
     room, amounts = (given.sure, given.high) if up else (given.room, given.low)
     if width == 1:
-        return room, amounts
+        return Buckets(room, amounts, 1, 0)
     shift, takes = np.zeros(1, np.int64), []
     for at in range(len(layers) - 1, -1, -1):
         layer = layers[at]
@@ -107,7 +124,8 @@ def rounded(
         else:
             shift = least - (least - rest) % width
             takes.append((through - shift[layer.source]) // width)
-    return (room - int(shift[0])) // width, takes[::-1]
+    start = int(shift[0])
+    return Buckets((room - start) // width, takes[::-1], width, start)
 
 
 def _kept(rests: NDArray[np.int64], weight: NDArray[np.float64], width: int) -> int:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.cost._buckets import Units, rounded
+from hwnas.cost._buckets import Buckets, Units, rounded
 from hwnas.cost._lumps import Layer
 from hwnas.cost._program import Program, counted
 from hwnas.cost._windows import Windows
@@ -27,7 +27,6 @@ _ACCEPTANCE = 0.96
 _TRIES = 1000
 _ROUNDS = 4
 
-Amounts: TypeAlias = tuple[int, list[NDArray[np.int64]]]
 Fitting: TypeAlias = tuple[list[NDArray[np.int64]], list[int], Windows]
 
 
@@ -134,11 +133,11 @@ def _rounded(
 
 
 def stacked(
-    layers: Sequence[Layer], rounded: Sequence[Amounts]
+    layers: Sequence[Layer], limits: Sequence[Buckets]
 ) -> tuple[list[NDArray[np.int64]], list[int]]:
     """What edges take of all limits, per layer of shape (limits, edges), and the rooms."""
     takes = [
-        np.array([part[at] for _, part in rounded]).reshape(len(rounded), len(layer.source))
+        np.array([limit.takes[at] for limit in limits], np.int64).reshape(-1, len(layer.source))
         for at, layer in enumerate(layers)
     ]
-    return [take.astype(np.int64) for take in takes], [room for room, _ in rounded]
+    return takes, [limit.room for limit in limits]

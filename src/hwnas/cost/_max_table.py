@@ -22,6 +22,7 @@ from hwnas.errors import CostError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hwnas.cost._quantile import Quantile
     from hwnas.space import Arch, SearchSpace
 
 
@@ -121,6 +122,11 @@ class MaxTable(Tabular):
                 raise CostError(f"no exact maximum of '{self.name}': {error}") from error
             best = max(best, (-value, codes), key=lambda found: found[0])
         return best[0], self.domain.arch(best[1])
+
+    def _quantile(self, q: float, distribution: str) -> Quantile | None:
+        from hwnas.cost._quantile import quantile_of_maximum
+
+        return quantile_of_maximum(self.domain, self.parts, q, distribution)
 
     def expectation(self, probabilities: Mapping[str, Tensor | Sequence[float]]) -> Never:
         """There is none.

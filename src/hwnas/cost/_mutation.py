@@ -47,7 +47,8 @@ def neighbours(feasible: FeasibleSet, arch: Mapping[str, Value]) -> list[Arch]:
             continue
         if candidate.keys() <= arch.keys():
             continue  # Nothing else can be chosen.
-        changed = {label: value for label, value in candidate.items() if label in arch}
+        label = next(n for n in candidate if n in arch and candidate[n] != arch[n])
+        changed = {**arch, label: candidate[label]}
         archs, _ = _completions(space, changed, np.random.default_rng(0))
         good = np.flatnonzero(feasible.keeps(space.encode(archs)))
         if len(good):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hwnas.cost._expectation import Products
+    from hwnas.cost._quantile import Histogram, Quantile
     from hwnas.space import Arch, SearchSpace
 
 
@@ -170,6 +171,17 @@ class CostTable(Tabular):
     def renamed(self, name: str) -> CostTable:
         """The same cost under another name."""
         return CostTable(name, self.space, self.tables, exact=self.exact, domain=self.domain)
+
+    def _quantile(self, q: float, distribution: str) -> Quantile:
+        from hwnas.cost._quantile import histogram
+
+        if distribution not in self._histograms:
+            self._histograms[distribution] = histogram(self.domain, self.tables, distribution)
+        return self._histograms[distribution].quantile(q)
+
+    @cached_property
+    def _histograms(self) -> dict[str, Histogram]:
+        return {}
 
     @cached_property
     def _products(self) -> Products:

@@ -23,6 +23,7 @@ class Windows:
         layers: the chain.
         takes: buckets that each edge takes of each limit, per layer of shape (limits, edges).
         room: buckets that there are at the start.
+        less: whether less room at the start matters too.
 
     Attributes:
         edges: the different edges of each layer, columns of (source, target, buckets taken).
@@ -30,7 +31,12 @@ class Windows:
     """
 
     def __init__(
-        self, layers: Sequence[Layer], takes: Sequence[NDArray[np.int64]], room: Sequence[int]
+        self,
+        layers: Sequence[Layer],
+        takes: Sequence[NDArray[np.int64]],
+        room: Sequence[int],
+        *,
+        less: bool = False,
     ) -> None:
         limits = len(room)
         found = [_different(layer, take) for layer, take in zip(layers, takes, strict=True)]
@@ -57,7 +63,7 @@ class Windows:
                 ahead = np.maximum.reduceat(through, layer.first[:-1], axis=1)
             high = np.maximum(np.minimum(ahead, rooms - least[at]), 0)
             self.high.append(high)
-            self.low.append(np.clip(rooms - most[at], 0, high))
+            self.low.append(np.clip(rooms - most[at], 0, 0 if less else high))
         self.low.reverse()
         self.high.reverse()
         sizes = [high - low + 1 for low, high in zip(self.low, self.high, strict=True)]
