@@ -199,7 +199,7 @@ def test_ranges(space: FunctionSpace) -> None:
     for low, high in ((3, 2), (math.nan, 2)):
         with pytest.raises(CostError, match="is empty"):
             RangeFilter(cost, low, high)
-    with pytest.raises(CostError, match="no sum of tables"):
+    with pytest.raises(CostError, match="not made of tables"):
         FeasibleSet(space, inside.limits)  # type: ignore[arg-type]
 
 
