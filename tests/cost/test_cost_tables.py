@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -358,8 +359,32 @@ def test_an_operator_without_a_fake_kernel_is_named() -> None:
         net.conv = hs.nn.Conv2d(3, Choice([3, 4], label="width"), 1)
 
     space = space_of(setup, lambda net, x: opaque(net.conv(x)))
-    with pytest.raises(CostError, match=r"'hwnas_tables::opaque'.*register_fake"):
-        cost_tables(space, (1, 3, 4, 4))
+    before, kept = state_of(space.template)
+    for metrics in (None, ["peak_activation_bytes"]):
+        for _ in range(2):  # Nothing is left over that the second time would meet.
+            with pytest.raises(
+                CostError,
+                match=r"'hwnas_tables::opaque' in \w+ has no fake.*register_fake\('hwnas",
+            ):
+                cost_tables(space, (1, 3, 4, 4), metrics)
+            assert state_of(space.template)[0] == before
+    assert cost_tables(space, metrics=["params"])["params"](space.default()) > 0
+    assert kept
+
+
+@pytest.mark.parametrize("value", [-1, "raises"])
+def test_a_leaf_cost_that_fails_leaves_the_template_as_it_was(value: Any) -> None:
+    def cost(module: Any, args: Any, kwargs: Any, output: Any) -> dict[str, Any]:
+        return {"macs": int(value)}
+
+    space = SPACES["mobilenet"]()
+    before, kept = state_of(space.template)
+    for kind in (nn.Conv2d, nn.Linear):
+        with pytest.raises(CostError, match=r"leaf cost of|ValueError: invalid literal"):
+            cost_tables(space, INPUT, leaf_costs={kind: cost})
+        assert state_of(space.template)[0] == before
+    tables(space, INPUT)
+    assert kept
 
 
 def test_a_forward_that_fails_says_where() -> None:
@@ -492,6 +517,10 @@ def state_of(root: nn.Module) -> tuple[object, dict[str, object]]:
     switches = (
         torch.backends.mha.get_fastpath_enabled(),
         torch.backends.mkldnn.enabled,
+        torch.backends.cuda.flash_sdp_enabled(),
+        torch.backends.cuda.math_sdp_enabled(),
+        torch.backends.cuda.mem_efficient_sdp_enabled(),
+        logging.getLogger("torch._subclasses.fake_tensor").level,
         torch.is_inference_mode_enabled(),
         torch.is_grad_enabled(),
         torch.overrides._get_current_function_mode() is None,

@@ -13,7 +13,7 @@ class Counting:
     """What the metric `flops` counts; `macs` are plain multiply-accumulates whatever it says.
 
     Operators are counted, whoever calls them: a module, a function or a recurrent layer. The batch
-    given is counted whole.
+    given is counted whole. Of what runs inside `torch.cond`, only multiply-accumulates count.
 
     Attributes:
         per_mac: operations for one multiply-accumulate, 1 or 2.
