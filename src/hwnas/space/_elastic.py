@@ -20,8 +20,8 @@ from hwnas.space import _graph
 from hwnas.space._choice import Choice
 from hwnas.space._decision import Decision
 from hwnas.space._expr import Arch, Expr, Op, exprs, resolve
-from hwnas.space._modes import SupernetRun
-from hwnas.space._run import required_run
+from hwnas.space._modes import SupernetRun, TemplateRun
+from hwnas.space._run import current_run, required_run
 from hwnas.space._symbolic import Symbolic, active_arch, is_active
 
 _VARIANTS = 1 << 16
@@ -37,7 +37,8 @@ def layer(kind: type[M], arguments: dict[str, Any]) -> M:
         SpaceError: an argument is open and no ModelSpace is under construction.
     """
     if next(exprs(list(arguments.values())), None) is None:
-        return kind(**arguments)
+        run = current_run()
+        return run.plain(kind, arguments) if isinstance(run, TemplateRun) else kind(**arguments)
     run = required_run(f"{kind.__name__} with an argument that is a choice")
     if not run.symbolic:
         raise foreign(arguments, kind.__name__)

@@ -284,13 +284,18 @@ def disjunction(*conditions: Expr | bool) -> Expr | bool:
     return result
 
 
+MAY_BE_OPEN = (Expr, tuple, list, dict)
+"""Where `exprs` looks for formulas."""
+
+
 def exprs(value: Any) -> Iterator[Expr]:
     """The formulas in a value, looking into tuples, lists and dicts."""
     if isinstance(value, Expr):
         yield value
     elif isinstance(value, tuple | list):
         for part in value:
-            yield from exprs(part)
+            if isinstance(part, MAY_BE_OPEN):  # A generator for each part takes long.
+                yield from exprs(part)
     elif isinstance(value, dict):
         yield from exprs(list(value.values()))
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from torch import nn
 
 from hwnas.errors import SpaceError
 from hwnas.space._choice import Choice, checked_values
+from hwnas.space._copy import copied_layer, is_simple
 from hwnas.space._decision import Decision
 from hwnas.space._expr import Arch, Expr, Value, conjunction
 from hwnas.space._run import Place, Run
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,17 @@ class TemplateRun(Run):
     def __init__(self) -> None:
         super().__init__()
         self.sites: dict[Place, Site] = {}
+        self._layers: dict[tuple[type[nn.Module], str], nn.Module | None] = {}
+
+    def plain(self, kind: type[M], arguments: dict[str, Any]) -> M:
+        """`kind(**arguments)`, from a copy of one made before: torch takes long to make a layer."""
+        key = kind, repr(arguments)
+        known: Any = self._layers.get(key)
+        if known is not None:
+            return copied_layer(known)
+        layer = kind(**arguments)
+        self._layers.setdefault(key, copied_layer(layer) if is_simple(layer) else None)
+        return layer
 
     def choose(self, values: Sequence[Value], label: str | None, when: Expr | bool) -> Choice:
         """A formula; the call is recorded."""

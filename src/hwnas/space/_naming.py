@@ -10,7 +10,7 @@ from torch import nn
 from hwnas.errors import SpaceError
 from hwnas.space._choice import Choice
 from hwnas.space._elastic import foreign, shape_of
-from hwnas.space._expr import Expr, exprs
+from hwnas.space._expr import MAY_BE_OPEN, Expr, exprs
 from hwnas.space._modes import Site
 from hwnas.space._repeat import Blocks
 from hwnas.space._symbolic import Symbolic
@@ -91,7 +91,11 @@ def _uses(
             yield _Use((path + name).lstrip("./"), container), expr, own
         parts = module.parts()
     else:
-        own_values = [(k, v) for k, v in vars(module).items() if k not in _OF_EVERY_MODULE]
+        own_values = [
+            (name, value)
+            for name, value in vars(module).items()
+            if isinstance(value, MAY_BE_OPEN) and name not in _OF_EVERY_MODULE
+        ]
         for name, value in [*own_values, *_shapes(module)]:
             for expr in exprs(value):
                 yield _Use(_join(path, name), container), expr, expr is value
@@ -106,8 +110,9 @@ def _uses(
 
 
 def _shapes(module: nn.Module) -> Iterator[tuple[str, object]]:
-    for name, parameter in module.named_parameters(recurse=False):
-        yield name, list(shape_of(parameter) or ())
+    for name, parameter in module._parameters.items():
+        if (shape := shape_of(parameter)) is not None:
+            yield name, list(shape)
 
 
 def _join(path: str, name: str) -> str:

@@ -51,9 +51,9 @@ def _separable(c: int, kernel: int, stride: int, dilation: int = 1) -> list[nn.M
     padding = kernel // 2 * dilation
     return [
         nn.ReLU(),
-        nn.Conv2d(c, c, kernel, stride, padding, dilation, groups=c, bias=False),
-        nn.Conv2d(c, c, 1, bias=False),
-        nn.BatchNorm2d(c),
+        snn.Conv2d(c, c, kernel, stride, padding, dilation, groups=c, bias=False),
+        snn.Conv2d(c, c, 1, bias=False),
+        snn.BatchNorm2d(c),
     ]
 
 
@@ -62,9 +62,9 @@ def _two_sided(c: int, kernel: int, stride: int) -> nn.Sequential:
     half = kernel // 2
     return nn.Sequential(
         nn.ReLU(),
-        nn.Conv2d(c, c, (1, kernel), (1, stride), (0, half), bias=False),
-        nn.Conv2d(c, c, (kernel, 1), (stride, 1), (half, 0), bias=False),
-        nn.BatchNorm2d(c),
+        snn.Conv2d(c, c, (1, kernel), (1, stride), (0, half), bias=False),
+        snn.Conv2d(c, c, (kernel, 1), (stride, 1), (half, 0), bias=False),
+        snn.BatchNorm2d(c),
     )
 
 
@@ -123,14 +123,14 @@ def _operation(
 def _stem(c_in: int, width: int, large: bool) -> nn.Sequential:
     if not large:
         return nn.Sequential(
-            nn.Conv2d(c_in, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+            snn.Conv2d(c_in, width, 3, padding=1, bias=False), snn.BatchNorm2d(width)
         )
     return nn.Sequential(
-        nn.Conv2d(c_in, width // 2, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(width // 2),
+        snn.Conv2d(c_in, width // 2, 3, 2, 1, bias=False),
+        snn.BatchNorm2d(width // 2),
         nn.ReLU(),
-        nn.Conv2d(width // 2, width, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(width),
+        snn.Conv2d(width // 2, width, 3, 2, 1, bias=False),
+        snn.BatchNorm2d(width),
     )
 
 
