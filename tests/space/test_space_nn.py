@@ -238,3 +238,27 @@ def test_the_bare_parameter() -> None:
     with space.activate({"width": 2}):
         assert supernet(torch.ones(1, 2)).tolist() == [[1, 1]]
         assert supernet.scale.shape == (2,)
+
+
+def test_plain_layers_of_a_template_are_layers_of_their_own() -> None:
+    """Equal ones share nothing, and are what torch makes."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.width = Choice([4, 8])
+            self.convs = nn.ModuleList(hs.nn.Conv2d(3, 4, 3, padding="same") for _ in range(3))
+            self.norms = nn.ModuleList(hs.nn.BatchNorm2d(4) for _ in range(3))
+            self.lstms = nn.ModuleList(hs.nn.LSTM(4, 4) for _ in range(2))
+            self.norms[0].register_forward_hook(lambda *_: None)
+            self.norms[1].weight = self.norms[2].weight
+
+    template = ModelSpace(Net).template
+    assert len(list(template.parameters())) == 3 * 2 + 3 * 2 - 1 + 2 * 4
+    assert [len(norm._forward_hooks) for norm in template.norms] == [1, 0, 0]
+    for conv in template.convs:
+        plain = nn.Conv2d(3, 4, 3, padding="same", device="meta")
+        assert vars(conv).keys() == vars(plain).keys()
+        assert repr(conv) == repr(plain)
+        assert [p.shape for p in conv.parameters()] == [p.shape for p in plain.parameters()]
+        assert all(type(p) is nn.Parameter and p.requires_grad for p in conv.parameters())

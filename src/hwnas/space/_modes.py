@@ -41,7 +41,8 @@ class TemplateRun(Run):
         key = kind, repr(arguments)
         known: Any = self._layers.get(key)
         if known is not None:
-            return copied_layer(known)
+            copy: M = copied_layer(known)
+            return copy
         layer = kind(**arguments)
         self._layers.setdefault(key, copied_layer(layer) if is_simple(layer) else None)
         return layer
