@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hwnas import __version__
-from hwnas.cli import _export, _measure, _report, _search, _show, _space
+from hwnas.cli import _cost, _export, _measure, _report, _sample, _search, _show, _space
 from hwnas.cli._console import INTERRUPTED, OK, USAGE, error
 from hwnas.cli._errors import explain, own_line
 
@@ -22,6 +22,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 error, 2 usage, 3 nothing feasible found, 130 interrupted.",
 )
 app.command("space")(_space.space)
+app.command("sample")(_sample.sample)
+app.command("cost")(_cost.cost)
 app.command("search", epilog=_search.EPILOG)(_search.search)
 app.command("show")(_show.show)
 app.command("report")(_report.report)

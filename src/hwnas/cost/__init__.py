@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hwnas.cost._base import Cost, FunctionCost
     from hwnas.cost._feasible import FeasibleSet
     from hwnas.cost._filter import RangeFilter
+    from hwnas.cost._filtered import FilteredSet
     from hwnas.cost._latency import Block, LatencyTable
     from hwnas.cost._limits import Count
     from hwnas.cost._load import load_cost, load_costs
@@ -33,6 +34,7 @@ _LAZY = {
     "CostTable": "_table",
     "Count": "_limits",
     "FeasibleSet": "_feasible",
+    "FilteredSet": "_filtered",
     "FunctionCost": "_base",
     "LatencyTable": "_latency",
     "MaxTable": "_max_table",
@@ -54,6 +56,7 @@ __all__ = [
     "Count",
     "Counting",
     "FeasibleSet",
+    "FilteredSet",
     "FunctionCost",
     "LatencyTable",
     "MaxTable",

@@ -210,7 +210,8 @@ class FeasibleSet:
         Exact; fewer if the set has fewer archs.
 
         Raises:
-            CostError: there is no dynamic program for this set and score.
+            CostError: there is no dynamic program for this set and score, or it rounds too much to
+                rank the archs next to a limit.
         """
         return list(self._ranked(score, k, highest))
 
@@ -232,15 +233,22 @@ class FeasibleSet:
         widths = [-(-(u.room + 1) // share) for u in binding]
         parts = [rounded(layers, u, w, weights) for u, w in zip(binding, widths, strict=True)]
         takes, room = stacked(layers, parts)
+        refused = 0
         for path in ranked(layers, takes, room, scores) if min(room, default=0) >= 0 else ():
             for codes in every(layers, path, len(self.domain.sizes)):
                 if k <= 0:
                     return
                 row = self._encoded(np.array(codes)[None, :])
                 if not self.keeps(row)[0]:
+                    refused += 1
                     break  # The others of this path cost the same.
                 k -= 1
                 yield float(score.evaluate(row)[0]), self.space.decode(row)[0]
+            if refused > _TRIES:
+                raise CostError(
+                    f"no exact ranking: more than {_TRIES} archs come first that break a limit "
+                    "by less than the rounding"
+                )
 
     def least_violation(self) -> tuple[float, Arch]:
         """The arch with the smallest violation, and that: the sum over the limits of the fraction

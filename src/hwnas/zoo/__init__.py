@@ -26,6 +26,7 @@ from hwnas.zoo._mobilenetv2 import mobilenetv2
 from hwnas.zoo._mobilenetv3 import mobilenetv3
 from hwnas.zoo._nasbench201 import nasbench201, read_nasbench201, write_nasbench201
 from hwnas.zoo._nasnet import nasnet
+from hwnas.zoo._notation import read_notation
 from hwnas.zoo._ofa_mobilenetv3 import ofa_mobilenetv3, read_ofa, write_ofa
 from hwnas.zoo._proxylessnas import proxylessnas
 from hwnas.zoo._shufflenetv2 import shufflenetv2
@@ -49,6 +50,7 @@ __all__ = [
     "read_fbnet",
     "read_hat",
     "read_nasbench201",
+    "read_notation",
     "read_ofa",
     "shufflenetv2",
     "write_fbnet",
