@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hwnas.space import Arch
 
 _FEW = 20
-"""So many archs are written above their costs; more have numbers only."""
+"""More archs than these have numbers only, and no costs that take long."""
 
 
 def cost(
@@ -66,6 +66,8 @@ def cost(
         metrics=STATIC_METRICS,
     )
     archs = [a for source in arch for a in read_archs(source, space, subject.space)]
+    if len(archs) > _FEW:
+        subject = subject.without_slow()
     rows = subject.with_costs(archs)
     if json:
         print_json([{"arch": arch, "costs": costs} for arch, costs in rows])

@@ -182,7 +182,7 @@ def _count(count: dict[str, int], size: int) -> str:
 
 def _print_ranking(ranking: dict[str, Any]) -> None:
     """The archs of each end, by what they differ in; what they share is said once."""
-    from hwnas.budget import format_value
+    from hwnas.budget import format_value, unit_for
     from hwnas.report import one_line
 
     for end in ("lowest", "highest"):
@@ -191,9 +191,10 @@ def _print_ranking(ranking: dict[str, Any]) -> None:
         out.print()
         table = _table(f"{end} {one_line(ranking['by'])}", "arch", right=(0,))
         table.columns[0].no_wrap = True
+        unit = unit_for(ranking["by"], [row["cost"] for row in rows])
         for row in rows:
             own = {k: v for k, v in row["arch"].items() if len(rows) == 1 or (k, v) not in shared}
-            value = format_value(ranking["by"], row["cost"], signs=5)
+            value = format_value(ranking["by"], row["cost"], unit, signs=5)
             table.add_row(value, Text(one_line(arch_text(own))))
         out.print(table)
         if len(rows) > 1 and shared:

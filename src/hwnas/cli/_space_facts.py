@@ -15,7 +15,7 @@ from hwnas.errors import CostError, UsageError
 
 if TYPE_CHECKING:
     from hwnas.cost import Cost, FilteredSet
-    from hwnas.space import Arch
+    from hwnas.space import Arch, SearchSpace
 
 _DRAWS, _WITHIN, _FEW = 20_000, 2000, 300
 """Random archs for the quantiles: of the space, within a budget, and of costs without tables."""
@@ -100,16 +100,16 @@ def _range(cost: Cost, drawn: NDArray[np.float64]) -> dict[str, Any]:
     """Smallest and largest cost (exact, or those of the draws), and quantiles."""
     from hwnas.cost import CostTable, MaxTable
 
-    values = _values(cost, drawn)
-    low, high, exact = float(values.min()), float(values.max()), False
+    drawn_values = _values(cost, drawn)
+    low, high, exact = float(drawn_values.min()), float(drawn_values.max()), False
     if isinstance(cost, CostTable | MaxTable):
         # Where decisions hang together too closely, the draws have to do.
         with suppress(CostError):
             low, high, exact = cost.minimum()[0], cost.maximum()[0], True
-    elif cost.space.size() <= _FEW:
-        every = cost.evaluate(cost.space.encode(list(cost.space.enumerate())))
-        low, high, exact = float(every.min()), float(every.max()), True
-    return {"min": plain(low), "max": plain(high), "exact": exact, **_quantiles(values)}
+    elif (every := _every(cost.space)) is not None:
+        values = cost.evaluate(every)
+        low, high, exact = float(values.min()), float(values.max()), True
+    return {"min": plain(low), "max": plain(high), "exact": exact, **_quantiles(drawn_values)}
 
 
 def _within(
@@ -124,7 +124,10 @@ def _within(
     except CostError:
         return {"text": text, **nothing_facts(subject, filtered)}
     count = None
-    if not filtered.asked and filtered.feasible.method == "dynamic program":
+    if (every := _every(filtered.space)) is not None:
+        kept = int(filtered.keeps(every).sum())
+        count = {"lower": kept, "upper": kept}
+    elif not filtered.asked and filtered.feasible.method == "dynamic program":
         found = filtered.feasible.count()
         count = {"lower": found.lower, "upper": found.upper}
     some = drawn[:_FEW] if filtered.asked else drawn
@@ -149,13 +152,19 @@ def _ranking(subject: Subject, filtered: FilteredSet, by: str, wanted: Wanted) -
 
 def _end(cost: Cost, filtered: FilteredSet, highest: bool, wanted: Wanted) -> dict[str, Any]:
     reason = None
-    try:
-        if filtered.asked:
-            raise CostError(f"the cost '{filtered.asked[0].cost.name}' is not made of tables")
-        archs = filtered.feasible.k_best(cost, wanted.k, highest=highest)  # type: ignore[arg-type]
-    except CostError as error:
-        reason = str(error)
-        archs = _of_draws(cost, filtered, highest, wanted)
+    if (every := _every(filtered.space)) is not None:
+        archs = _sorted(cost, every[filtered.keeps(every)], highest, wanted.k)
+    else:
+        try:
+            if filtered.asked:
+                raise CostError(f"the cost '{filtered.asked[0].cost.name}' is not made of tables")
+            archs = filtered.feasible.k_best(cost, wanted.k, highest=highest)  # type: ignore[arg-type]
+        except CostError as error:
+            reason = str(error)
+            rng = np.random.default_rng([wanted.seed, 2])
+            n = _WITHIN if _tabular(cost) and not filtered.asked else _FEW
+            rows = np.unique(filtered.draw_encoded(n, rng, wanted.distribution), axis=0)
+            archs = _sorted(cost, rows, highest, wanted.k)
     return {
         "exact": reason is None,
         "reason": reason,
@@ -163,13 +172,15 @@ def _end(cost: Cost, filtered: FilteredSet, highest: bool, wanted: Wanted) -> di
     }
 
 
-def _of_draws(
-    cost: Cost, filtered: FilteredSet, highest: bool, wanted: Wanted
+def _sorted(
+    cost: Cost, rows: NDArray[np.float64], highest: bool, k: int
 ) -> list[tuple[float, Arch]]:
-    """The first in the ranking of some random archs."""
-    rng = np.random.default_rng([wanted.seed, 2])
-    n = _WITHIN if _tabular(cost) and not filtered.asked else _FEW
-    rows = np.unique(filtered.draw_encoded(n, rng, wanted.distribution), axis=0)
+    """The first k of some archs by a cost."""
     values = cost.evaluate(rows)
-    order = np.argsort(-values if highest else values, kind="stable")[: wanted.k]
+    order = np.argsort(-values if highest else values, kind="stable")[:k]
     return list(zip(values[order].tolist(), cost.space.decode(rows[order]), strict=True))
+
+
+def _every(space: SearchSpace) -> NDArray[np.float64] | None:
+    """All archs of a space that has few."""
+    return space.encode(list(space.enumerate())) if space.size() <= _FEW else None

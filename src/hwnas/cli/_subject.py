@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwnas.cli._shape import parse_shape
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hwnas.space import Arch, SearchSpace
 
 _SHAPELESS = ("params", "weight_bytes")
+_PEAK = "peak_activation_bytes"
 _USUAL = ("macs", "flops", "params", "weight_bytes")
 
 
@@ -38,6 +39,14 @@ class Subject:
             {name: plain(column[row]) for name, column in columns.items()}
             for row in range(len(archs))
         ]
+
+    def without_slow(self) -> Subject:
+        """The same without the peak of activations, where each arch has to be traced for it."""
+        from hwnas.cost import TracedCost
+
+        slow = isinstance(self.costs.get(_PEAK), TracedCost)
+        kept = {n: cost for n, cost in self.costs.items() if not (slow and n == _PEAK)}
+        return replace(self, costs=kept)
 
     def with_costs(self, archs: Sequence[Arch]) -> list[tuple[Arch, dict[str, float]]]:
         """Each arch with all of its costs."""
