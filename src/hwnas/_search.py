@@ -129,7 +129,8 @@ def search(
             or a reference; by default the ready trainer, which needs a `task`.
         task: data, such as `digits` or `images:photos.zip?size=64`; None if the trainer brings
             its own.
-        budget: such as `latency <= 2 ms, params <= 3 M`.
+        budget: such as `latency <= 2 ms, params <= 3 M`. No arch is trained that breaks a limit
+            on a computed cost; limits on measured ones are judged after training.
         trials: how many archs to train; by default 24.
         parallel: how many at a time; by default one.
         strategy: `random`, `evolution`, `tpe`, `nsga2` or `gp`.
@@ -155,13 +156,14 @@ def search(
         observer: told of what happens.
 
     Returns:
-        The result, also where nothing is feasible (`result.feasible`).
+        The result, also where no network that was trained is feasible (`result.feasible`).
 
     Raises:
+        InfeasibleError: no arch keeps the budget's limits on computed costs; nothing was trained.
         HwnasError: an argument makes no sense, or the search cannot go on.
     """
     from hwnas.budget import make_reward
-    from hwnas.jobs import check_request, run_search
+    from hwnas.jobs import candidates_of, check_request, run_search
     from hwnas.tasks import check_trainer
 
     task = _task(task) if isinstance(task, str) else task
@@ -173,6 +175,7 @@ def search(
     if train is None and task is not None:
         options = {**task.defaults, **(options or {})}
     where = Path(folder) if folder is not None else new_folder(reference or "search")
+    candidates = None
     if resume and (where / "job.json").exists():
         job = Job.open(where)
         _check_code(job, found, accept_code_change)
@@ -208,8 +211,9 @@ def search(
         )
         check_trainer(trainer, spec.trainer_options)
         check_request(spec)
+        candidates = candidates_of(spec, found)
         job = Job.create(where, spec)
-    view = run_search(job, found, trainer, task, judge, observer)
+    view = run_search(job, found, trainer, task, judge, observer, candidates)
     return Result(view, found, task)
 
 

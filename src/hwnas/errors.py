@@ -19,6 +19,10 @@ class BudgetError(HwnasError):
     """A budget, or a number judged by one, makes no sense."""
 
 
+class InfeasibleError(HwnasError):
+    """No arch of a space keeps a budget; found out before anything was trained."""
+
+
 class CostError(HwnasError):
     """A cost cannot be computed for a model."""
 

@@ -51,7 +51,7 @@ def test_the_winner_and_what_to_do_next(hwnas, folder: Path) -> None:
 
 def test_nothing_feasible(hwnas) -> None:
     """Exit code 3, the nearest network, and by how much it is over."""
-    done = hwnas(*SEARCH, "--budget", "params <= 100", check=False)
+    done = hwnas(*SEARCH, "--budget", "loss <= 0.1", check=False)
     assert done.returncode == 3
     assert "nothing keeps the budget; the nearest: trial" in done.stdout
     assert "broken, " in done.stdout
@@ -59,6 +59,16 @@ def test_nothing_feasible(hwnas) -> None:
     assert done.returncode == 3
     assert hwnas("measure", "out", check=False).returncode == 3
     assert hwnas("export", "my job", "other", "--trial", "1").returncode == 0
+
+
+def test_nothing_can_be_feasible(hwnas, folder: Path) -> None:
+    """A limit that no arch keeps: exit code 3 with the nearest arch, and nothing is written."""
+    done = hwnas(*SEARCH, "--budget", "params <= 100, loss <= 1", check=False)
+    assert done.returncode == 3
+    assert "no arch keeps 'params <= 100'; the nearest has params 310: " in done.stderr
+    assert "width=4" in done.stderr
+    assert not (folder / "my job").exists()
+    assert not (folder / "trained.txt").exists()
 
 
 def test_export_never_overwrites(hwnas, folder: Path) -> None:

@@ -31,13 +31,17 @@ def test_a_folder_of_photos(hwnas, folder: Path) -> None:
 
 
 def test_the_mnist_tutorial_of_vertex_ai_nas(hwnas) -> None:
-    """10 trials, 5 at a time, 3 may fail, 2 epochs, FLOPs with biases, a hard limit of 0.8 M."""
+    """10 trials, 5 at a time, 3 may fail, 2 epochs, FLOPs with biases, a hard limit of 0.8 M.
+
+    Of the 36 archs 14 keep the limit, and no other is trained.
+    """
     data = data_path("mnist")
-    hwnas(
+    done = hwnas(
         "search", "mnist_cnn", "--task", f"idx:{data}", "--budget", "flops <= 0.8 M",
         "--count-bias", "--trials", "10", "--parallel", "5", "--max-failed", "3",
         "--set", "epochs=2", "--reward", "hard", "--job", "mnist",
     )  # fmt: skip
+    assert "14 of 36 archs keep" in done.stdout
     job = json.loads(hwnas("show", "mnist", "--json").stdout)
     assert job["counts"]["complete"] >= 7
     assert job["space"]["size"] == 36
@@ -47,8 +51,8 @@ def test_the_mnist_tutorial_of_vertex_ai_nas(hwnas) -> None:
     assert winner["metrics"]["accuracy"] > 0.5
     for trial in job["trials"]:
         if trial["state"] == "complete":
-            ratio = min(1.0, 800_000 / trial["costs"]["flops"]["value"])
-            assert trial["reward"] == pytest.approx(trial["metrics"]["accuracy"] * ratio)
+            assert trial["costs"]["flops"]["value"] <= 800_000
+            assert trial["reward"] == pytest.approx(trial["metrics"]["accuracy"])
     rows = hwnas("show", "mnist", "--rows").stdout
     heading = "".join(rows.partition(" 0 ")[0].split())
     for part in ("id", "reward", "step", "elapsed", "kernel1", "filters2", "million"):

@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 from torch import nn
 
 from hwnas import Choice, FunctionSpace, _plugins
+from hwnas.cost import CostTable, FunctionCost, RangeFilter
 from hwnas.errors import UsageError
 from hwnas.space import SearchSpace
-from hwnas.strategy import SpaceSampler, StudyStore, make_strategy, suggest
+from hwnas.strategy import Candidates, SpaceSampler, StudyStore, make_strategy, suggest
 
 NAMES = _plugins.names("strategies")
 
@@ -58,7 +59,18 @@ def run(study: optuna.Study, space: SearchSpace, trials: int) -> list[dict[str, 
     return archs
 
 
-def study_with(space: SearchSpace, name: str, seed: int = 0, **more: object) -> optuna.Study:
+def limited(space: SearchSpace, *, table: bool) -> Candidates:
+    """About a third of `conditional`: what a table limits, or a function that is asked."""
+    if table:
+        parts = [([d.label], lambda arch: float(sum(arch.values()))) for d in space.decisions]
+        return Candidates(space, [RangeFilter(CostTable.of("sum", space, parts), 6, 12)])
+    cost = FunctionCost("sum", space, lambda arch: float(sum(arch.values())))
+    return Candidates(space, [RangeFilter(cost, 6, 12)])
+
+
+def study_with(
+    space: SearchSpace | Candidates, name: str, seed: int = 0, **more: object
+) -> optuna.Study:
     sampler = SpaceSampler(space, make_strategy(name), seed)
     return optuna.create_study(sampler=sampler, direction="maximize", **more)  # type: ignore[arg-type]
 
@@ -121,6 +133,49 @@ def test_several_objectives(name: str) -> None:
         arch = suggest(trial, space)
         study.tell(trial, [value(arch), float(str(arch["c"]))])
     assert study.best_trials
+
+
+@pytest.mark.parametrize("table", [True, False], ids=["table", "function"])
+@pytest.mark.parametrize("name", NAMES)
+def test_limits_are_kept(name: str, table: bool) -> None:
+    """Every proposal keeps them, each once until none is left; then the study is exhausted."""
+    space = conditional()
+    candidates = limited(space, table=table)
+    inside = [a for a in space.enumerate() if 6 <= sum(a.values()) <= 12]
+    study = study_with(candidates, name)
+    archs = run(study, space, short(name, len(inside) - 1))
+    assert not study.sampler.exhausted(study)
+    if name != "gp":
+        archs += run(study, space, 1)
+        assert study.sampler.exhausted(study)
+        assert sorted(map(str, archs)) == sorted(map(str, inside))
+        archs += run(study, space, 1)
+    assert all(arch in inside for arch in archs)
+
+
+@pytest.mark.parametrize("table", [True, False], ids=["table", "function"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resumed_study_goes_on_within_limits(name: str, table: bool) -> None:
+    space = conditional()
+    unbroken = run(study_with(limited(space, table=table), name), space, 8)
+    study = study_with(limited(space, table=table), name)
+    broken = run(study, space, 5)
+    study.sampler = SpaceSampler(limited(space, table=table), make_strategy(name), 0)
+    assert broken + run(study, space, 3) == unbroken
+
+
+def test_a_trial_without_a_whole_arch_does_not_count_as_one() -> None:
+    """One that died while its parameters were written: the space is exhausted without it."""
+    space = flat()
+    study = study_with(space, "random")
+    dead = study.ask()
+    dead.suggest_int("a", 1, 3)
+    study.tell(dead, state=TrialState.FAIL)
+    for _ in range(space.size()):
+        assert not study.sampler.exhausted(study)
+        run(study, space, 1)
+    assert study.sampler.exhausted(study)
+    assert len({json.dumps(t.params, sort_keys=True) for t in study.trials}) == space.size() + 1
 
 
 def test_an_arch_type_survives_the_study(tmp_path: Path) -> None:

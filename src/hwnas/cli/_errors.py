@@ -7,8 +7,8 @@ import traceback
 from pathlib import Path
 
 import hwnas
-from hwnas.cli._console import ERROR, USAGE
-from hwnas.errors import BudgetError, HwnasError, UsageError
+from hwnas.cli._console import ERROR, NOTHING_FEASIBLE, USAGE
+from hwnas.errors import BudgetError, HwnasError, InfeasibleError, UsageError
 
 _INSTALLED = (
     Path(hwnas.__file__).parent,
@@ -22,6 +22,8 @@ def explain(problem: BaseException) -> tuple[str, int]:
     What a user's own module raised is told with its file and line; only what comes from hwnas and
     the libraries alone is called a bug.
     """
+    if isinstance(problem, InfeasibleError):
+        return str(problem), NOTHING_FEASIBLE
     if isinstance(problem, HwnasError):
         wrong_words = isinstance(problem, UsageError | BudgetError)
         return str(problem), USAGE if wrong_words else ERROR

@@ -18,6 +18,7 @@ from hwnas.report import duration, one_line
 
 if TYPE_CHECKING:
     from hwnas.jobs import Job, TrialRecord
+    from hwnas.strategy import Candidates
 
 
 class Progress(Observer):
@@ -64,6 +65,16 @@ class Progress(Observer):
             f"in {job.folder}",
             keep=True,
         )
+
+    def limited(self, candidates: Candidates) -> None:
+        """See `Observer`."""
+        count, size = candidates.count, count_text(candidates.space.size(), "arch")
+        if count is not None:
+            about = "" if count.exact else "about "
+            self._say(f"{about}{count_text(count.upper)} of {size} keep {candidates}", keep=True)
+        for filter_ in candidates.asked:
+            reason = getattr(filter_.cost, "reason", "it is no table")
+            self._say(f"{filter_.cost.name} is asked for one arch at a time: {reason}", keep=True)
 
     def trial_started(self, number: int) -> None:
         """See `Observer`."""

@@ -11,6 +11,9 @@ from hwnas.cost._lumps import Layer
 from hwnas.cost._windows import Windows
 from hwnas.errors import CostError
 
+_FEW = 64
+"""Rows up to which looking for equal ones takes longer than it saves."""
+
 
 class Program:
     """For every state and every remaining room, the total weight of the ways to the end.
@@ -74,9 +77,11 @@ class Program:
     ) -> NDArray[np.int64]:
         layer = self.layers[at]
         low, high = layer.first[state], layer.first[state + 1]
-        # Rows with the same room have the same choice of edges.
-        rooms, row = np.unique(room, axis=1, return_inverse=True)
-        row = row.reshape(-1)
+        rooms, row = room, np.arange(room.shape[1])
+        if room.shape[1] > _FEW:
+            # Rows with the same room have the same choice of edges.
+            rooms, row = np.unique(room, axis=1, return_inverse=True)
+            row = row.reshape(-1)
         takes, weight = self.takes[at][:, low:high], self.weights[at][low:high]
         target = layer.target[low:high]
         chosen = np.empty(room.shape[1], np.int64)

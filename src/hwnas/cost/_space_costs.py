@@ -26,7 +26,7 @@ from hwnas.cost._table import CostTable
 from hwnas.cost._trace import plain_kernels
 from hwnas.cost._twin import twin
 from hwnas.cost._varying import Varying, constant
-from hwnas.errors import CostError
+from hwnas.errors import CostError, describe
 from hwnas.space import ModelSpace, SearchSpace
 
 if TYPE_CHECKING:
@@ -87,8 +87,15 @@ def cost_tables(
         if name not in found:
             reason = reasons.get(name, "the space has no template, only a function that builds")
             cost = TracedCost(name, space, traces, reason)
-            found[name] = cost.tabulated() if space.size() <= _TRACES else cost
+            found[name] = _tried(cost) if space.size() <= _TRACES else cost
     return {name: found[name] for name in wanted}
+
+
+def _tried(cost: TracedCost) -> Cost:
+    try:
+        return cost.tabulated()
+    except CostError:  # Some archs have no cost; the others are told one by one.
+        return cost
 
 
 class TracedCost(Cost):
@@ -150,7 +157,12 @@ class _Traces:
         key = tuple(self._space.encode([arch])[0].tolist())
         costs = self._known.get(key)
         if costs is None:
-            model = self._space.build(arch)
+            try:
+                model = self._space.build(arch)
+            except Exception as error:  # the user's code may raise anything
+                raise CostError(
+                    f"the network of {dict(arch)} cannot be built: {describe(error)}"
+                ) from error
             with _tracing:
                 costs = self._costs_of(model)
                 self._known[key] = costs

@@ -13,6 +13,7 @@ from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_pr
 
 if TYPE_CHECKING:
     from hwnas.jobs._check import check_request as check_request
+    from hwnas.jobs._limits import candidates_of as candidates_of
     from hwnas.jobs._run import run_search as run_search
     from hwnas.jobs._view import read_job as read_job
 
@@ -26,6 +27,7 @@ __all__ = [
     "Observer",
     "SpaceInfo",
     "TrialRecord",
+    "candidates_of",
     "check_request",
     "first_problem",
     "measure_repeatedly",
@@ -36,6 +38,7 @@ __all__ = [
 
 
 _LAZY = {
+    "candidates_of": "hwnas.jobs._limits",
     "check_request": "hwnas.jobs._check",
     "read_job": "hwnas.jobs._view",
     "run_search": "hwnas.jobs._run",

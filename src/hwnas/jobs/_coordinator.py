@@ -69,7 +69,7 @@ class Coordinator:
 
     @property
     def exhausted(self) -> bool:
-        """Whether every arch of the space has been tried."""
+        """Whether every arch that may be proposed has been tried."""
         return self._sampler.exhausted(self._study)
 
     def run(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hwnas.jobs._job import Job
     from hwnas.jobs._records import TrialRecord
+    from hwnas.strategy import Candidates
 
 
 class Observer:
@@ -17,6 +18,9 @@ class Observer:
 
     def started(self, job: Job, done: int) -> None:
         """The search begins, `done` trials having ended in an earlier run."""
+
+    def limited(self, candidates: Candidates) -> None:
+        """The budget limits what is proposed: to `candidates`."""
 
     def trial_started(self, number: int) -> None:
         """A trial begins to train."""

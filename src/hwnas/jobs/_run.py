@@ -12,6 +12,7 @@ from hwnas._process import Message
 from hwnas.errors import JobError
 from hwnas.jobs._check import check_request
 from hwnas.jobs._finalists import choose_winner
+from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._pool import WorkerPool
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._records import JobView
     from hwnas.jobs._spec import DeviceSpec
     from hwnas.space import SearchSpace
+    from hwnas.strategy import Candidates
     from hwnas.tasks import Task
 
 
@@ -33,10 +35,14 @@ def run_search(
     task: Task | None = None,
     reward: Reward | None = None,
     observer: Observer | None = None,
+    candidates: Candidates | None = None,
 ) -> JobView:
     """Run `job` until its trials are done and its winner is chosen; go on where it was cut off.
 
+    `candidates` are those of `candidates_of`, if the caller has made them already.
+
     Raises:
+        InfeasibleError: no arch keeps the budget's limits on computed costs.
         JobError: the space is not the job's, another process runs the job, or too many trials
             failed.
     """
@@ -52,8 +58,10 @@ def run_search(
     budget = budget_of(spec)
     judge = reward or make_reward(spec.reward)
     keys = check_request(spec)
+    if candidates is None:
+        candidates = candidates_of(spec, space)
     with job.running():
-        _train_all(job, space, trainer, task, budget, judge, keys, watcher)
+        _train_all(job, candidates, trainer, task, budget, judge, keys, watcher)
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
     return view_of(job)
@@ -61,7 +69,7 @@ def run_search(
 
 def _train_all(
     job: Job,
-    space: SearchSpace,
+    candidates: Candidates,
     trainer: Callable[..., Mapping[str, float]],
     task: Task | None,
     budget: Budget,
@@ -75,7 +83,7 @@ def _train_all(
     from hwnas.jobs._coordinator import Coordinator
     from hwnas.strategy import SpaceSampler, make_strategy
 
-    spec = job.spec
+    spec, space = job.spec, candidates.space
     # Each trial is announced by us; Optuna's own lines would break the live display.
     optuna.logging.get_logger("optuna").setLevel(logging.ERROR)
     strategy = make_strategy(spec.strategy)
@@ -101,7 +109,7 @@ def _train_all(
         coordinator = Coordinator(
             job,
             space,
-            SpaceSampler(space, strategy, spec.seed),
+            SpaceSampler(candidates, strategy, spec.seed),
             job.study_store(),
             budget,
             reward,
@@ -111,6 +119,9 @@ def _train_all(
             observer,
         )
         observer.started(job, coordinator.done)
+        if candidates.filters:
+            observer.limited(candidates)
         coordinator.run()
         if coordinator.exhausted:
-            observer.phase(f"every arch of the space has been tried ({spec.space.size})")
+            keeps = " that keeps the limits" if candidates.filters else ""
+            observer.phase(f"every arch of the space{keeps} has been tried ({coordinator.done})")

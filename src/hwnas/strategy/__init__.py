@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.strategy._base import Strategy
+from hwnas.strategy._candidates import Candidates
 from hwnas.strategy._distributions import distribution, suggest
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hwnas.strategy._study import check_storage as check_storage
 
 __all__ = [
+    "Candidates",
     "SpaceSampler",
     "Strategy",
     "StudyStore",

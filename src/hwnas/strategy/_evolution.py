@@ -11,12 +11,14 @@ from hwnas.strategy._base import Strategy
 if TYPE_CHECKING:
     import optuna
 
-    from hwnas.space import Arch, SearchSpace
+    from hwnas.space import Arch
+    from hwnas.strategy._candidates import Candidates
 
 
 class RegularizedEvolution(Strategy):
     """Aging evolution (Real et al. 2019, "Regularized Evolution for Image Classifier Architecture
-    Search", algorithm 1), with one mutated decision per child.
+    Search", algorithm 1), with one mutated decision per child. Random archs and children keep the
+    search's limits on computed costs.
 
     The population is the `population_size` youngest finished trials. The parent is the best of
     `sample_size` drawn from it: a trial that keeps its constraints beats one that does not, of two
@@ -36,7 +38,7 @@ class RegularizedEvolution(Strategy):
         self,
         study: optuna.Study,
         trial: optuna.trial.FrozenTrial,
-        space: SearchSpace,
+        candidates: Candidates,
         rng: np.random.Generator,
     ) -> Arch:
         """See `Strategy.propose`."""
@@ -46,7 +48,7 @@ class RegularizedEvolution(Strategy):
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         population = done[-self.population_size :]
         if len(done) < self.random_trials:
-            return space.sample(rng)
+            return candidates.sample(rng)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
 
         def fitness(candidate: optuna.trial.FrozenTrial) -> tuple[float, float]:
@@ -55,4 +57,4 @@ class RegularizedEvolution(Strategy):
 
         entrants = rng.choice(len(population), size=self.sample_size, replace=False)
         parent = max((population[i] for i in entrants), key=fitness)
-        return space.mutate(space.canonical(parent.params), rng)
+        return candidates.mutate(candidates.space.canonical(parent.params), rng)

@@ -14,7 +14,8 @@ from hwnas.strategy._distributions import distribution
 if TYPE_CHECKING:
     import optuna
 
-    from hwnas.space import Arch, Decision, SearchSpace, Value
+    from hwnas.space import Arch, Decision, Value
+    from hwnas.strategy._candidates import Candidates
 
 
 class _OptunaStrategy(Strategy):
@@ -28,7 +29,7 @@ class _OptunaStrategy(Strategy):
         self,
         study: optuna.Study,
         trial: optuna.trial.FrozenTrial,
-        space: SearchSpace,
+        candidates: Candidates,
         rng: np.random.Generator,
     ) -> Arch:
         """See `Strategy.propose`."""
@@ -45,7 +46,7 @@ class _OptunaStrategy(Strategy):
                 return decision.choices[0]
             return sampler.sample_independent(study, trial, decision.label, kind)  # type: ignore[no-any-return]
 
-        return space.walk(choose)
+        return candidates.space.walk(choose)
 
 
 class Tpe(_OptunaStrategy):

@@ -11,11 +11,12 @@ from hwnas.strategy._base import Strategy
 if TYPE_CHECKING:
     import optuna
 
-    from hwnas.space import Arch, SearchSpace
+    from hwnas.space import Arch
+    from hwnas.strategy._candidates import Candidates
 
 
 class Random(Strategy):
-    """Each decision uniform among its choices (the distribution `decisions`)."""
+    """Each decision uniform among its choices, given the limits (the distribution `decisions`)."""
 
     multi_objective = True
 
@@ -23,8 +24,8 @@ class Random(Strategy):
         self,
         study: optuna.Study,
         trial: optuna.trial.FrozenTrial,
-        space: SearchSpace,
+        candidates: Candidates,
         rng: np.random.Generator,
     ) -> Arch:
         """See `Strategy.propose`."""
-        return space.sample(rng)
+        return candidates.sample(rng)

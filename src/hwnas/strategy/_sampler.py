@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +13,13 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from hwnas.strategy._base import Strategy
+from hwnas.strategy._candidates import Candidates
 from hwnas.strategy._distributions import distribution
 
 if TYPE_CHECKING:
     from hwnas.space import Arch, SearchSpace
 
 _TRIES = 20
-_ENUMERABLE = 10_000
 
 
 def arch_key(arch: Mapping[str, Any]) -> str:
@@ -27,23 +28,44 @@ def arch_key(arch: Mapping[str, Any]) -> str:
 
 
 class SpaceSampler(optuna.samplers.BaseSampler):
-    """Draws archs by a strategy, and never the same arch twice while others are left.
+    """Draws archs by a strategy: only candidates, and never the same arch twice while others are
+    left. What the strategy proposes beyond that is asked for again, `strategy.tries` times.
 
     It can be given to any Optuna study; `hwnas.strategy.suggest(trial, space)` then reads the arch.
     Chance is a function of `seed`, the trial's number and what the study holds, nothing else.
+
+    Args:
+        candidates: what may be proposed: a space, or `Candidates` of one.
+        strategy: what proposes.
+        seed: zero or more.
     """
 
-    def __init__(self, space: SearchSpace, strategy: Strategy, seed: int) -> None:
-        self._space = space
+    def __init__(
+        self, candidates: Candidates | SearchSpace, strategy: Strategy, seed: int = 0
+    ) -> None:
+        if not isinstance(candidates, Candidates):
+            candidates = Candidates(candidates)
+        self._candidates = candidates
         self._strategy = strategy
         self._seed = seed
-        self._distributions = {d.label: distribution(d) for d in space.decisions}
-        self._size = space.size()
+        self._distributions = {d.label: distribution(d) for d in candidates.space.decisions}
+        self._first_left = 0
 
     def exhausted(self, study: optuna.Study) -> bool:
-        """Whether the study holds every arch of the space."""
-        trials = study.get_trials(deepcopy=False)
-        return len(trials) >= self._size == len({arch_key(t.params) for t in trials if t.params})
+        """Whether the study holds every candidate; False where they are too many to list."""
+        count = self._candidates.count
+        if count is not None and len(study.get_trials(deepcopy=False)) < count.lower:
+            return False
+        if self._listed is None:
+            return False
+        seen = _keys(study)
+        # The list is passed through once: what a study holds, it keeps.
+        while self._first_left < len(self._listed):
+            arch = self._listed[self._first_left]
+            if arch_key(arch) not in seen and self._candidates.holds(arch):
+                return False
+            self._first_left += 1
+        return True
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -57,26 +79,31 @@ class SpaceSampler(optuna.samplers.BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        """A canonical arch, new to the study if the space has one left."""
+        """A candidate, new to the study if one is left."""
         rng = np.random.default_rng([self._seed, trial.number])
-        others = study.get_trials(deepcopy=False)
-        seen = {arch_key(t.params) for t in others if t.number != trial.number}
+        seen = _keys(study, but=trial.number)
         for _ in range(self._strategy.tries):
-            arch = self._strategy.propose(study, trial, self._space, rng)
-            if arch_key(arch) not in seen:
+            arch = self._strategy.propose(study, trial, self._candidates, rng)
+            if arch_key(arch) not in seen and self._candidates.holds(arch):
                 return arch
-        return self._unseen(seen, rng) or arch
+        return self._unseen(seen, rng)
 
-    def _unseen(self, seen: set[str], rng: np.random.Generator) -> Arch | None:
-        """A random arch that is not in `seen`: certain to be found where the space is small."""
-        if self._size > _ENUMERABLE:
-            for _ in range(_TRIES):
-                arch = self._space.sample(rng)
-                if arch_key(arch) not in seen:
+    def _unseen(self, seen: set[str], rng: np.random.Generator) -> Arch:
+        """A random candidate that is not in `seen`: certain to be found where they are few."""
+        if self._listed is not None:
+            for place in rng.permutation(len(self._listed)):
+                arch = self._listed[int(place)]
+                if arch_key(arch) not in seen and self._candidates.holds(arch):
                     return arch
-            return None
-        left = [arch for arch in self._space.enumerate() if arch_key(arch) not in seen]
-        return left[rng.integers(len(left))] if left else None
+        for _ in range(_TRIES):
+            arch = self._candidates.sample(rng)
+            if arch_key(arch) not in seen:
+                break
+        return arch
+
+    @cached_property
+    def _listed(self) -> list[Arch] | None:
+        return self._candidates.enumerable()
 
     def sample_independent(
         self,
@@ -90,3 +117,8 @@ class SpaceSampler(optuna.samplers.BaseSampler):
         return optuna.samplers.RandomSampler(seed=seed).sample_independent(
             study, trial, param_name, param_distribution
         )
+
+
+def _keys(study: optuna.Study, but: int = -1) -> set[str]:
+    """The archs that a study holds; trials that died before they had all of one match nothing."""
+    return {arch_key(t.params) for t in study.get_trials(deepcopy=False) if t.number != but}
