@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hwnas.space import Arch, SearchSpace, Value
 
 _ENUMERABLE = 10_000
+_RANKED = 2_000
+"""As many can be listed without passing over the whole space, which takes longer for each."""
 _BATCH = 16
 _DRAWS = 512
 _STEPS = 512
@@ -132,10 +134,12 @@ class Candidates:
         """A list that holds every arch that passes, where there is a short one; None else."""
         if self.space.size() <= _ENUMERABLE:
             return list(self.space.enumerate())
-        if self._set is None or self.count is None or self.count.upper > _ENUMERABLE:
+        if self._set is None or self.count is None or self.count.upper > _RANKED:
             return None
-        most = self.count.upper
-        return [arch for _, arch in self._set.k_best(self._set.limits[0][0], most)]
+        from hwnas.cost import CostTable
+
+        equal = CostTable.of("equal", self.space, [])
+        return [arch for _, arch in self._set.k_best(equal, self.count.upper)]
 
     def __str__(self) -> str:
         return " and ".join(

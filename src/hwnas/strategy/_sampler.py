@@ -90,15 +90,15 @@ class SpaceSampler(optuna.samplers.BaseSampler):
 
     def _unseen(self, seen: set[str], rng: np.random.Generator) -> Arch:
         """A random candidate that is not in `seen`: certain to be found where they are few."""
-        if self._listed is not None:
-            for place in rng.permutation(len(self._listed)):
-                arch = self._listed[int(place)]
-                if arch_key(arch) not in seen and self._candidates.holds(arch):
-                    return arch
         for _ in range(_TRIES):
             arch = self._candidates.sample(rng)
             if arch_key(arch) not in seen:
-                break
+                return arch
+        if self._listed is not None:
+            for place in rng.permutation(len(self._listed)):
+                other = self._listed[int(place)]
+                if arch_key(other) not in seen and self._candidates.holds(other):
+                    return other
         return arch
 
     @cached_property
