@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +15,7 @@ from hwnas.zoo import load_space
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget
-    from hwnas.jobs import JobView, TrialRecord
+    from hwnas.jobs import JobView, OwnCost, TrialRecord
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
 
@@ -102,6 +102,7 @@ def search(
     *,
     task: Task | str | None = None,
     budget: Budget | str = "",
+    costs: Iterable[OwnCost] = (),
     trials: int | None = None,
     parallel: int | None = None,
     strategy: str = "evolution",
@@ -131,6 +132,9 @@ def search(
             its own.
         budget: such as `latency <= 2 ms, params <= 3 M`. No arch is trained that breaks a limit
             on a computed cost; limits on measured ones are judged after training.
+        costs: costs of your own that each trial records, and that the budget and the objective may
+            name: `hwnas.cost.Cost` objects, functions of an arch, or references
+            `[NAME=]module:name` (see `hwnas.cost.load_cost`).
         trials: how many archs to train; by default 24.
         parallel: how many at a time; by default one.
         strategy: `random`, `evolution`, `tpe`, `nsga2` or `gp`.
@@ -149,9 +153,9 @@ def search(
         folder: the job's folder; by default a new one under `runs/`.
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
         resume: go on with the job in `folder`, or start it if there is none. Give the same space
-            and trainer, and a reward that is a function; all else is read from the folder, save
-            that `trials`, `parallel`, `max_failed` and `trial_timeout`, if given, replace what
-            was asked for before.
+            and trainer, and the reward and costs that are objects; all else is read from the
+            folder, save that `trials`, `parallel`, `max_failed` and `trial_timeout`, if given,
+            replace what was asked for before.
         accept_code_change: resume although the code that builds the networks has changed.
         observer: told of what happens.
 
@@ -163,7 +167,7 @@ def search(
         HwnasError: an argument makes no sense, or the search cannot go on.
     """
     from hwnas.budget import make_reward
-    from hwnas.jobs import candidates_of, check_request, run_search
+    from hwnas.jobs import candidates_of, check_request, own_costs, resumed_costs, run_search
     from hwnas.tasks import check_trainer
 
     task = _task(task) if isinstance(task, str) else task
@@ -175,16 +179,19 @@ def search(
     if train is None and task is not None:
         options = {**task.defaults, **(options or {})}
     where = Path(folder) if folder is not None else new_folder(reference or "search")
+    inputs = (1, *shape) if shape else ()
     candidates = None
     if resume and (where / "job.json").exists():
         job = Job.open(where)
         _check_code(job, found, accept_code_change)
+        own = resumed_costs(job, costs, found, inputs)
         job.ask_for(
             trials=trials, parallel=parallel, max_failed=max_failed, trial_timeout=trial_timeout
         )
         judge = make_reward(job.spec.reward if isinstance(reward, str) else reward)
     else:
         judge = make_reward(reward)
+        own, references = own_costs(costs, found, inputs)
         listed = tuple(d if isinstance(d, DeviceSpec) else DeviceSpec.parse(d) for d in devices)
         declared = tuple(getattr(trainer, "metrics", ()))
         spec = _spec(
@@ -198,6 +205,7 @@ def search(
             reward=judge.spec,
             metric=metric,
             metrics=declared,
+            costs=references,
             counting=counting,
             objectives=Objective.parse(objective),
             strategy=strategy,
@@ -211,9 +219,9 @@ def search(
         )
         check_trainer(trainer, spec.trainer_options)
         check_request(spec)
-        candidates = candidates_of(spec, found)
+        candidates = candidates_of(spec, found, own)
         job = Job.create(where, spec)
-    view = run_search(job, found, trainer, task, judge, observer, candidates)
+    view = run_search(job, found, trainer, task, judge, observer, own, candidates)
     return Result(view, found, task)
 
 

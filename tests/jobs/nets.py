@@ -120,6 +120,11 @@ def fails_once(model, data, report, *, seed):
     return {"accuracy": 0.5}
 
 
+def energy_guess(arch: dict[str, object]) -> float:
+    """A user's cost: 3 for each unit of width."""
+    return 3.0 * int(str(arch["width"]))
+
+
 def accuracy_only(accuracy: float, costs: dict[str, float], budget: object) -> float:
     """A user's reward."""
     return accuracy * 2

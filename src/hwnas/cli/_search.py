@@ -97,6 +97,16 @@ def search(
             rich_help_panel=_BUDGET,
         ),
     ] = "",
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]COST",
+            help="A cost of your own, for the budget and the tables: module:name or file.py:name "
+            "of a function of an arch or a cost, a table.npz, or an installed one; may be "
+            "repeated.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
     device: Annotated[
         list[str] | None,
         typer.Option(
@@ -256,6 +266,7 @@ def search(
             train,
             task=task,
             budget=budget,
+            costs=cost or [],
             trials=trials,
             parallel=parallel,
             strategy=strategy,

@@ -14,6 +14,9 @@ from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_pr
 if TYPE_CHECKING:
     from hwnas.jobs._check import check_request as check_request
     from hwnas.jobs._limits import candidates_of as candidates_of
+    from hwnas.jobs._own_costs import OwnCost as OwnCost
+    from hwnas.jobs._own_costs import own_costs as own_costs
+    from hwnas.jobs._own_costs import resumed_costs as resumed_costs
     from hwnas.jobs._run import run_search as run_search
     from hwnas.jobs._view import read_job as read_job
 
@@ -25,6 +28,7 @@ __all__ = [
     "JobView",
     "Objective",
     "Observer",
+    "OwnCost",
     "SpaceInfo",
     "TrialRecord",
     "candidates_of",
@@ -32,14 +36,19 @@ __all__ = [
     "first_problem",
     "measure_repeatedly",
     "measured_keys",
+    "own_costs",
     "read_job",
+    "resumed_costs",
     "run_search",
 ]
 
 
 _LAZY = {
+    "OwnCost": "hwnas.jobs._own_costs",
     "candidates_of": "hwnas.jobs._limits",
     "check_request": "hwnas.jobs._check",
+    "own_costs": "hwnas.jobs._own_costs",
+    "resumed_costs": "hwnas.jobs._own_costs",
     "read_job": "hwnas.jobs._view",
     "run_search": "hwnas.jobs._run",
 }

@@ -29,10 +29,13 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
         raise UsageError(f"a device is given twice: {', '.join(devices)}")
     for device in spec.devices:
         _plugins.load("runtimes", device.runtime)
-    own = {"reward", spec.metric, *spec.metrics}
+    told = {"reward", spec.metric, *spec.metrics}
+    if twice := sorted(told & spec.costs.keys()):
+        raise UsageError(f"'{twice[0]}' is a metric of the trainer; name the cost something else")
+    own = told | spec.costs.keys()
     budget = Budget.parse(spec.budget, metrics=own, devices=devices) if spec.budget else Budget()
     wanted = [c.key for c in budget] + [o.name for o in spec.objectives]
-    keys = measured_keys(wanted, spec.devices)
+    keys = measured_keys((key for key in wanted if key not in own), spec.devices)
     for key in wanted:
         if key not in keys and key not in own:
             _check_cost(key, spec)
@@ -62,7 +65,7 @@ def _check_cost(key: str, spec: JobSpec) -> None:
         raise DeviceError(f"'{key}' cannot be measured on this host; what can: {known}")
     if metric in METRICS:
         raise JobError(f"'{key}' is not computed yet; what is: {', '.join(STATIC_METRICS)}")
-    known = ", ".join([spec.metric, *spec.metrics, *STATIC_METRICS, *MEASURED])
+    known = ", ".join([spec.metric, *spec.metrics, *spec.costs, *STATIC_METRICS, *MEASURED])
     raise JobError(f"nothing gives a value '{key}'; known: {known} (a trainer declares its own)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import optuna
@@ -10,7 +11,7 @@ from optuna.trial import TrialState
 
 from hwnas._estimate import Estimate
 from hwnas._process import Message
-from hwnas.errors import ArchError, BudgetError, JobError
+from hwnas.errors import ArchError, BudgetError, CostError, JobError
 from hwnas.jobs._meter import Meter
 from hwnas.jobs._pool import WorkerPool
 from hwnas.jobs._spec import Result
@@ -19,6 +20,7 @@ from hwnas.strategy import SpaceSampler, StudyStore, suggest
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
+    from hwnas.cost import Cost
     from hwnas.jobs._job import Job
     from hwnas.jobs._observer import Observer
     from hwnas.space import Arch, SearchSpace
@@ -35,6 +37,7 @@ class Coordinator:
         self,
         job: Job,
         space: SearchSpace,
+        costs: Mapping[str, Cost],
         sampler: SpaceSampler,
         store: StudyStore,
         budget: Budget,
@@ -46,6 +49,7 @@ class Coordinator:
     ) -> None:
         self._job = job
         self._space = space
+        self._costs = costs
         self._store = store
         self._budget = budget
         self._reward = reward
@@ -144,17 +148,19 @@ class Coordinator:
 
     def _finish(self, number: int, measured: dict[str, Estimate]) -> None:
         result = self._results.pop(number)
-        costs: dict[str, Estimate] = {
-            **{name: Estimate(float(value)) for name, value in result["costs"].items()},
-            **measured,
-        }
-        known = {**{name: Estimate(v) for name, v in result["metrics"].items()}, **costs}
         try:
+            arch = self._archs[number]
+            costs: dict[str, Estimate] = {
+                **{name: Estimate(float(value)) for name, value in result["costs"].items()},
+                **{name: Estimate(cost(arch)) for name, cost in self._costs.items()},
+                **measured,
+            }
+            known = {**{name: Estimate(v) for name, v in result["metrics"].items()}, **costs}
             violations = self._budget.violations(known)
             accuracy = result["metrics"][self._job.spec.metric]
             reward = self._reward(accuracy, known, self._budget)
             values = [self._objective(o.name, reward, known) for o in self._job.spec.objectives]
-        except BudgetError as error:
+        except (BudgetError, CostError) as error:
             self._fail(number, "metrics", str(error))
             return
         trial = self._running.pop(number)

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from hwnas.strategy import Candidates
 
 
-def candidates_of(spec: JobSpec, space: SearchSpace) -> Candidates:
+def candidates_of(spec: JobSpec, space: SearchSpace, own: Mapping[str, Cost]) -> Candidates:
     """What a search may propose: the archs that keep the budget's limits on computed costs.
+
+    Args:
+        own: the user's costs by name.
 
     Raises:
         InfeasibleError: there is no such arch, or none was found; the message has the nearest.
@@ -28,7 +31,7 @@ def candidates_of(spec: JobSpec, space: SearchSpace) -> Candidates:
     from hwnas.strategy import Candidates
 
     budget = budget_of(spec)
-    costs = _computed(spec, space, {constraint.key for constraint in budget})
+    costs = {**own, **_computed(spec, space, {constraint.key for constraint in budget})}
     candidates = Candidates(space, budget.filters(costs))
     worst, arch = candidates.nearest(np.random.default_rng(0))
     if worst > 0:

@@ -20,6 +20,7 @@ from hwnas.jobs._view import budget_of, view_of
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
+    from hwnas.cost import Cost
     from hwnas.jobs._job import Job
     from hwnas.jobs._records import JobView
     from hwnas.jobs._spec import DeviceSpec
@@ -35,11 +36,13 @@ def run_search(
     task: Task | None = None,
     reward: Reward | None = None,
     observer: Observer | None = None,
+    costs: Mapping[str, Cost] | None = None,
     candidates: Candidates | None = None,
 ) -> JobView:
     """Run `job` until its trials are done and its winner is chosen; go on where it was cut off.
 
-    `candidates` are those of `candidates_of`, if the caller has made them already.
+    `costs` are those of the user's own that the request names, `candidates` those of
+    `candidates_of`, if the caller has made them already.
 
     Raises:
         InfeasibleError: no arch keeps the budget's limits on computed costs.
@@ -59,9 +62,9 @@ def run_search(
     judge = reward or make_reward(spec.reward)
     keys = check_request(spec)
     if candidates is None:
-        candidates = candidates_of(spec, space)
+        candidates = candidates_of(spec, space, costs or {})
     with job.running():
-        _train_all(job, candidates, trainer, task, budget, judge, keys, watcher)
+        _train_all(job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher)
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
     return view_of(job)
@@ -70,6 +73,7 @@ def run_search(
 def _train_all(
     job: Job,
     candidates: Candidates,
+    costs: Mapping[str, Cost],
     trainer: Callable[..., Mapping[str, float]],
     task: Task | None,
     budget: Budget,
@@ -109,6 +113,7 @@ def _train_all(
         coordinator = Coordinator(
             job,
             space,
+            costs,
             SpaceSampler(candidates, strategy, spec.seed),
             job.study_store(),
             budget,

@@ -132,6 +132,9 @@ class JobSpec(_Strict):
     metric: str = "accuracy"
     metrics: tuple[str, ...] = ()
     """Further metrics that the trainer declares, for the budget."""
+    costs: dict[str, str | None] = Field(default_factory=dict)
+    """Costs of the user's own: name -> reference, None for an object that only the calling program
+    can make."""
     objectives: tuple[Objective, ...]
     counting: Counting = Counting()
     strategy: str = "evolution"

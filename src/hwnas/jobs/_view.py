@@ -34,9 +34,8 @@ def counted(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 def budget_of(spec: JobSpec) -> Budget:
     """The job's budget; it was checked when the job was made."""
-    return (
-        Budget.parse(spec.budget, metrics=(spec.metric, *spec.metrics)) if spec.budget else Budget()
-    )
+    own = (spec.metric, *spec.metrics, *spec.costs)
+    return Budget.parse(spec.budget, metrics=own) if spec.budget else Budget()
 
 
 def read_job(folder: Path | str) -> JobView:

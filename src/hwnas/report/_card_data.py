@@ -16,9 +16,10 @@ CARD = "card.json"
 class Card(BaseModel):
     """The network, its figures, its budget, and what is needed to measure it again.
 
-    Costs are (value, standard deviation) in canonical units; `references` are the host speeds, by
-    device, that latencies refer to; `pixels` are the mean and standard deviation of each channel
-    that inputs are normalised by.
+    Costs are (value, standard deviation) in canonical units; `declared` are the metrics and costs
+    that the job's trainer and the user's own functions gave, never a device; `references` are the
+    host speeds, by device, that latencies refer to; `pixels` are the mean and standard deviation of
+    each channel that inputs are normalised by.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -83,7 +83,7 @@ def _fill(
         num_classes=task.num_classes if task is not None else None,
         task=spec.task,
         metric=spec.metric,
-        declared=(spec.metric, *spec.metrics),
+        declared=(spec.metric, *spec.metrics, *spec.costs),
         metrics=dict(trial.metrics),
         test=test,
         costs={name: (cost.value, cost.std) for name, cost in trial.costs.items()},

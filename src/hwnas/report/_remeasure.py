@@ -29,7 +29,7 @@ def remeasure(path: Path) -> dict[str, Any]:
 
     card = Card.read(path)
     budget = Budget.parse(card.budget, metrics=card.declared) if card.budget else Budget()
-    keys = measured_keys([c.key for c in budget], card.devices)
+    keys = measured_keys([c.key for c in budget if c.key not in card.declared], card.devices)
     costs = {name: Estimate(*pair) for name, pair in card.costs.items()}
     costs |= {name: Estimate(value) for name, value in card.metrics.items()}
     if keys:
