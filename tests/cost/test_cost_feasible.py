@@ -19,6 +19,7 @@ from torch import nn
 from hwnas.cost import CostTable, FeasibleSet, cost_tables
 from hwnas.errors import ArchError, CostError
 from hwnas.space import Choice, FunctionSpace
+from hwnas.zoo import load_space
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "space"))
 from space_examples import INPUT, SPACES
@@ -145,6 +146,29 @@ def test_counts_of_a_benchmark_cell_equal_enumeration() -> None:
         count = FeasibleSet(cost.space, [(cost, "<=", limit)]).count()
         assert count.exact
         assert count.lower == (values <= limit).sum()
+
+
+def test_counts_of_nas_bench_201_equal_enumeration() -> None:
+    space = load_space("nasbench201")
+    cost: Any = cost_tables(space, (1, 3, 32, 32), ["macs"])["macs"]
+    values = cost.evaluate(space.encode(list(space.enumerate())))
+    assert len(values) == 15_625
+    low, high = cost.minimum()[0], cost.maximum()[0]
+    for share in (0.05, 0.2, 0.4, 0.6, 0.9):
+        limit = low + share * (high - low)
+        count = FeasibleSet(space, [(cost, "<=", limit)]).count()
+        assert count.lower == count.upper == (values <= limit).sum()
+
+
+@pytest.mark.parametrize("distribution", ["decisions", "archs"])
+def test_draws_under_two_costs_follow_the_distribution(distribution: str) -> None:
+    space = SPACES["nested"]()
+    costs: Any = cost_tables(space, INPUT, ["macs", "params"])
+    limits = [(costs[name], "<=", costs[name].quantile(0.6)) for name in ("macs", "params")]
+    feasible = FeasibleSet(space, limits)
+    assert_distribution(feasible, distribution)
+    assert feasible.acceptance is not None
+    assert feasible.acceptance >= 0.95
 
 
 def test_two_limits_count_exactly_where_costs_are_small() -> None:

@@ -59,8 +59,15 @@ class Group:
         return weights
 
 
-def chain(domain: Domain, costs: Sequence[Tables], guards: Sequence[Guard] = ()) -> list[Group]:
+def chain(
+    domain: Domain,
+    costs: Sequence[Tables],
+    guards: Sequence[Guard] = (),
+    maxima: Sequence[Sequence[Tables]] = (),
+) -> list[Group]:
     """The groups for these costs, where all guards hold; none of them has an edge if no arch is so.
+
+    What an edge raises each of the maxima to stands behind what it adds to the costs.
 
     Raises:
         TooLargeError: the decisions hang together too closely; `cells` is the size.
@@ -68,6 +75,7 @@ def chain(domain: Domain, costs: Sequence[Tables], guards: Sequence[Guard] = ())
     rules = [domain.rule(axis).axes for axis in range(len(domain.sizes))]
     scopes = {tuple(axes) for tables in costs for axes in tables if axes} | set(rules)
     scopes |= {guard.axes for guard in guards if guard.axes}
+    scopes |= {axes for parts in maxima for part in parts for axes in part if axes}
     order, reaches = _ordered(domain, scopes)
     position = {axis: i for i, axis in enumerate(order)}
     groups = []
@@ -90,13 +98,21 @@ def chain(domain: Domain, costs: Sequence[Tables], guards: Sequence[Guard] = ())
         columns = {axis: cells[:, i] for i, axis in enumerate(wide)}
         source, target = states.number(columns, len(cells)), after.number(columns, len(cells))
         sums = np.zeros((len(costs), len(cells)))
-        for row, tables in zip(sums, costs, strict=True):
+        tops = np.full((len(maxima), len(cells)), -np.inf)
+        joins = [
+            *((row, tables, np.add) for row, tables in zip(sums, costs, strict=True)),
+            *(
+                (row, part, np.maximum)
+                for row, parts in zip(tops, maxima, strict=True)
+                for part in parts
+            ),
+        ]
+        for row, tables, together in joins:
             for axes, table in tables.items():
                 last = max((position[a] for a in axes), default=0)
                 if start <= last < end:
-                    row += np.broadcast_to(spread(np.nan_to_num(table), axes, wide), mask.shape)[
-                        mask
-                    ]
+                    cell = np.broadcast_to(spread(np.nan_to_num(table), axes, wide), mask.shape)
+                    together(row, cell[mask], out=row)
         by_source = np.argsort(source, kind="stable")
         groups.append(
             Group(
@@ -106,7 +122,7 @@ def chain(domain: Domain, costs: Sequence[Tables], guards: Sequence[Guard] = ())
                 target[by_source],
                 np.searchsorted(source[by_source], np.arange(states.count + 1)),
                 after.count,
-                sums[:, by_source],
+                np.concatenate([sums, tops])[:, by_source],
             )
         )
         frontier, states, start = following, after, end

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.cost._assembly import Tables, joined
+from hwnas.cost._assembly import Tables
 from hwnas.cost._best import ranked
 from hwnas.cost._buckets import Units, rounded, units
 from hwnas.cost._chain import chain
 from hwnas.cost._domain import Domain, TooLargeError
-from hwnas.cost._eliminate import lowest
 from hwnas.cost._fit import between, fitted, stacked
-from hwnas.cost._limits import Count, Distribution, Limit, checked_limits, simplex, taken_apart
+from hwnas.cost._limits import Count, Distribution, Limit, checked_limits, taken_apart
 from hwnas.cost._lumps import Layer, drawn, every, lumped
 from hwnas.cost._program import Program
 from hwnas.cost._table import CostTable
+from hwnas.cost._violation import least_violation
 from hwnas.errors import CostError
 
 if TYPE_CHECKING:
@@ -31,13 +31,14 @@ _TRIES = 1000
 
 
 class FeasibleSet:
-    """The archs of a space that keep all of some limits on additive costs.
+    """The archs of a space that keep all of some limits on costs made of tables.
 
-    A dynamic program runs over the decisions and over each cost in buckets, rounded down, so that
-    it covers every arch that keeps the limits and a few more; each draw is checked against the
-    true costs and redrawn if outside. So draws follow the stated distribution, restricted to the
-    set, exactly, and none violates a limit. The number of buckets is raised until at least 95 %
-    of the draws are inside, as far as memory allows; `acceptance` is the share so far.
+    A limit on a `MaxTable` leaves out cells of tables. For limits on sums, a dynamic program runs
+    over the decisions and over each cost in buckets, rounded down, so that it covers every arch
+    that keeps the limits and a few more; each draw is checked against the true costs and redrawn if
+    outside. So draws follow the stated distribution, restricted to the set, exactly, and none
+    violates a limit. Each limit gets as many buckets as it takes for at least 95 % of the draws to
+    be inside, as far as memory and about a second of work allow; `acceptance` is the share so far.
 
     `decisions`: each decision taken is uniform, given that the limits are kept. `archs`: uniform
     over the canonical archs in the set.
@@ -238,7 +239,7 @@ class FeasibleSet:
             for codes in every(layers, path, len(self.domain.sizes)):
                 if k <= 0:
                     return
-                row = self._encoded(np.array(codes)[None, :])
+                row = self.encoded(np.array(codes)[None, :])
                 if not self.keeps(row)[0]:
                     refused += 1
                     break  # The others of this path cost the same.
@@ -254,8 +255,8 @@ class FeasibleSet:
         """The arch with the smallest violation, and that: the sum over the limits of the fraction
         of the limit by which it is broken; zero for an arch of the set.
 
-        Exact for one limit. For several, exact if the set is not empty, else the best found by
-        weighing the limits against each other.
+        Exact, unless for several limits that no arch keeps more than a million beginnings of
+        archs would have to be followed; then it is the best found.
 
         Raises:
             CostError: the decisions hang together too closely.
@@ -263,20 +264,14 @@ class FeasibleSet:
         if len(self.limits) == 1:
             cost, op, _ = self.limits[0]
             arch = (cost.minimum() if op == "<=" else cost.maximum())[1]
-            return float(self.violation(self.space.encode([arch]))[0]), arch
-        if not self.limits or not self.is_empty():
+        elif not self.limits or not self.is_empty():
             return 0.0, self.draw(1, np.random.default_rng(0))[0]
-        archs = [best for limit in self.limits if (best := self.best_for(limit)) is not None]
-        sums = [(c.tables, op, limit) for c, op, limit in self.limits if isinstance(c, CostTable)]
-        for weights in simplex(len(sums)) if sums else ():
-            parts = []
-            for weight, (tables, op, limit) in zip(weights, sums, strict=True):
-                factor = weight * (1 if op == "<=" else -1) / (abs(limit) or 1.0)
-                parts.append({axes: table * factor for axes, table in tables.items()})
-            codes = lowest(self.domain, list(joined(parts).items()))[1]
-            archs.append(self.domain.arch(codes))
-        broken = self.violation(self.space.encode(archs))
-        return float(broken.min()), archs[int(broken.argmin())]
+        else:
+            try:
+                arch = self.domain.arch(least_violation(self.domain, self.limits))
+            except TooLargeError as error:
+                raise CostError(f"no exact least violation of {self}: {error}") from error
+        return float(self.violation(self.space.encode([arch]))[0]), arch
 
     def violation(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of the fractions by which limits are broken: (n, decisions) -> (n,)."""
@@ -337,9 +332,10 @@ class FeasibleSet:
 
     def _proposals(self, program: Program, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         paths = program.draw(n, rng)
-        return self._encoded(drawn(self._layers, paths, rng, len(self.domain.sizes)))
+        return self.encoded(drawn(self._layers, paths, rng, len(self.domain.sizes)))
 
-    def _encoded(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    def encoded(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Rows of places on all axes of `domain` as rows of `space.encode`."""
         return np.where(codes == self.domain.choices, -1, codes).astype(np.float64)
 
     def _nothing(self) -> CostError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -92,13 +92,3 @@ class Count:
 
     def __str__(self) -> str:
         return str(self.lower) if self.exact else f"between {self.lower} and {self.upper}"
-
-
-def simplex(parts: int, steps: int = 8) -> Iterator[tuple[float, ...]]:
-    """Weights that add up to one, on a grid."""
-    if parts == 1:
-        yield (1.0,)
-        return
-    for i in range(steps + 1):
-        for rest in simplex(parts - 1, steps):
-            yield (i / steps, *((1 - i / steps) * r for r in rest))

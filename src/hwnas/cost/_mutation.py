@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas.cost._domain import Domain
 from hwnas.errors import CostError
-from hwnas.space import Arch, Decision, SearchSpace, Value
+from hwnas.space import Arch, Value
 
 if TYPE_CHECKING:
     from hwnas.cost._feasible import FeasibleSet
 
 _COMPLETIONS = 20_000
-"""Completions of a change that are all tried; of more, this many are drawn."""
+"""Completions of a change that are all tried."""
+_DRAWN = 1000
+"""Of more, this many are drawn."""
 
 
 def mutated(feasible: FeasibleSet, arch: Mapping[str, Value], rng: np.random.Generator) -> Arch:
@@ -28,10 +31,11 @@ def mutated(feasible: FeasibleSet, arch: Mapping[str, Value], rng: np.random.Gen
         others = [value for value in decision.choices if value != arch[decision.label]]
         for other in rng.permutation(len(others)).tolist():
             changed = {**arch, decision.label: others[other]}
-            archs, weights = _completions(space, changed, rng)
-            weights = weights * feasible.keeps(space.encode(archs))
+            codes, weights = _completions(feasible.domain, changed, rng)
+            weights = weights * feasible.keeps(feasible.encoded(codes))
             if weights.any():
-                return archs[int(rng.choice(len(archs), p=weights / weights.sum()))]
+                row = int(rng.choice(len(codes), p=weights / weights.sum()))
+                return feasible.domain.arch(codes[row].tolist())
     raise CostError("no arch one decision away keeps the limits")
 
 
@@ -49,50 +53,50 @@ def neighbours(feasible: FeasibleSet, arch: Mapping[str, Value]) -> list[Arch]:
             continue  # Nothing else can be chosen.
         label = next(n for n in candidate if n in arch and candidate[n] != arch[n])
         changed = {**arch, label: candidate[label]}
-        archs, _ = _completions(space, changed, np.random.default_rng(0))
-        good = np.flatnonzero(feasible.keeps(space.encode(archs)))
+        codes, _ = _completions(feasible.domain, changed, np.random.default_rng(0))
+        good = np.flatnonzero(feasible.keeps(feasible.encoded(codes)))
         if len(good):
-            found.append(archs[int(good[0])])
+            found.append(feasible.domain.arch(codes[good[0]].tolist()))
     return found
 
 
 def _completions(
-    space: SearchSpace, known: Mapping[str, Value], rng: np.random.Generator
-) -> tuple[list[Arch], NDArray[np.float64]]:
-    """Archs with the values of `known` where they are taken, and their weights."""
-    archs: list[Arch] = []
-    for arch in _filled(space.decisions, 0, {}, known):
-        archs.append(arch)
-        if len(archs) > _COMPLETIONS:
-            break
-    if len(archs) <= _COMPLETIONS:
-        weights = [
-            float(np.prod([1 / len(space.decision(n).choices) for n in a if n not in known]))
-            for a in archs
-        ]
-        return archs, np.array(weights)
-
-    def choose(decision: Decision) -> Value:
-        if decision.label in known:
-            return known[decision.label]
-        return decision.choices[int(rng.integers(len(decision.choices)))]
-
-    return [space.walk(choose) for _ in range(_COMPLETIONS // 20)], np.ones(_COMPLETIONS // 20)
+    domain: Domain, known: Mapping[str, Value], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The places of archs with the values of `known` where they are taken, in the order of the
+    choices, and their weights.
+    """
+    codes, weights = np.zeros((1, len(domain.sizes)), np.int64), np.ones(1)
+    for axis in range(len(domain.sizes)):
+        allowed = _allowed(domain, axis, codes, known)
+        rows, places = np.nonzero(allowed)
+        if len(rows) > _COMPLETIONS:
+            return _drawn(domain, known, rng), np.ones(_DRAWN)
+        weights = weights[rows] / allowed.sum(1)[rows]
+        codes = codes[rows]
+        codes[:, axis] = places
+    return codes, weights
 
 
-def _filled(
-    decisions: tuple[Decision, ...], place: int, arch: Arch, known: Mapping[str, Value]
-) -> Iterator[Arch]:
-    while place < len(decisions):
-        decision = decisions[place]
-        if not decision.is_active(arch):
-            place += 1
-            continue
-        if decision.label in known:
-            arch = {**arch, decision.label: known[decision.label]}
-            place += 1
-            continue
-        for value in decision.choices:
-            yield from _filled(decisions, place + 1, {**arch, decision.label: value}, known)
-        return
-    yield arch
+def _drawn(
+    domain: Domain, known: Mapping[str, Value], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    codes = np.zeros((_DRAWN, len(domain.sizes)), np.int64)
+    for axis in range(len(domain.sizes)):
+        allowed = _allowed(domain, axis, codes, known)
+        codes[:, axis] = ((1 - rng.random(allowed.shape)) * allowed).argmax(1)
+    return codes
+
+
+def _allowed(
+    domain: Domain, axis: int, codes: NDArray[np.int64], known: Mapping[str, Value]
+) -> NDArray[np.bool_]:
+    """The places that a decision can take after those before it: (rows, places)."""
+    rule, decision = domain.rule(axis), domain.decisions[axis]
+    others = tuple(codes[:, other] for other in rule.axes if other != axis)
+    places = np.moveaxis(rule.mask, rule.axes.index(axis), -1)[others]
+    allowed = np.array(np.broadcast_to(places, (len(codes), domain.sizes[axis])))
+    if decision.label in known:
+        chosen = np.arange(domain.choices[axis]) == decision.index(known[decision.label])
+        allowed[:, : domain.choices[axis]] &= chosen
+    return allowed
