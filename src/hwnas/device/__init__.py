@@ -5,21 +5,29 @@ from __future__ import annotations
 from hwnas.device._base import Device, Inputs, Model, Runnable, Runtime
 from hwnas.device._engine import Timing
 from hwnas.device._export import check_onnx, export_onnx
+from hwnas.device._item import Item
 from hwnas.device._local import LocalDevice
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles
+from hwnas.device._store import MeasurementStore, Stored
+from hwnas.device._store_files import export_store, import_store
 
 __all__ = [
     "Canary",
     "Device",
     "Environment",
     "Inputs",
+    "Item",
     "LocalDevice",
     "Measurement",
+    "MeasurementStore",
     "Model",
     "Percentiles",
     "Runnable",
     "Runtime",
+    "Stored",
     "Timing",
     "check_onnx",
     "export_onnx",
+    "export_store",
+    "import_store",
 ]
