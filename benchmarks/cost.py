@@ -216,6 +216,48 @@ def speed(name: str, peer: Nni, repeats: int) -> list[Row]:
     ]
 
 
+def searches(proposals: int) -> list[Row]:
+    """The share of what strategies propose under a tight limit that keeps it.
+
+    Beside it the share where they propose freely and are told the violations. Nothing is trained:
+    the value of an arch is the logarithm of its parameters.
+    """
+    import math
+
+    import optuna
+
+    from hwnas.cost import RangeFilter, cost_tables
+    from hwnas.strategy import Candidates, SpaceSampler, make_strategy, suggest
+    from hwnas.zoo import load_space
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = load_space("mobilenetv3")
+    costs = cost_tables(space, IMAGE, ["macs", "params"])
+    macs, params = costs["macs"], costs["params"]
+    limit = float(macs.quantile(0.05))  # type: ignore[attr-defined]
+
+    def share(name: str, candidates: Candidates) -> float:
+        sampler = SpaceSampler(candidates, make_strategy(name))
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        kept = 0
+        for _ in range(proposals):
+            trial = study.ask()
+            arch = suggest(trial, space)
+            kept += macs(arch) <= limit
+            trial.set_constraint("macs", macs(arch) / limit - 1)
+            study.tell(trial, math.log(params(arch)))
+        return kept / proposals
+
+    within, free = Candidates(space, [RangeFilter(macs, max=limit)]), Candidates(space)
+    return [
+        Row(
+            f"mobilenetv3, {name}: proposals that keep the 5 % quantile",
+            share(name, within), "", 1, "higher", share(name, free), "proposed freely", True,
+        )
+        for name in ("random", "evolution", "tpe")
+    ]  # fmt: skip
+
+
 def measure(quick: bool) -> list[Row]:
     """All rows."""
     import torch
@@ -230,6 +272,7 @@ def measure(quick: bool) -> list[Row]:
         *speed("proxylessnas", peer, repeats),
         modules(peer),
         counts(),
+        *searches(40 if quick else 200),
         *peaks(),
         *exactness(5 if quick else 200, peer),
     ]

@@ -38,7 +38,7 @@ def test_the_winner_and_what_to_do_next(hwnas, folder: Path) -> None:
     (winner,) = [line for line in lines if line.startswith("winner: trial")]
     assert "accuracy 0." in winner
     (params,) = [line for line in lines if line.startswith("params ")]
-    assert re.fullmatch(r"params +\d\.\d+ k +limit <= 2 k +kept, \d+ % below it", params), params
+    assert re.fullmatch(r"params +\d\.\d+ k +limit <= 2 k +kept, [\d.]+ % below it", params), params
     (loss,) = [line for line in lines if line.startswith("loss ")]
     assert re.fullmatch(r"loss +0\.5 +limit <= 0\.8 +kept, 38 % below it", loss), loss
     advice = [shlex.split(line) for line in lines[lines.index("next:") + 1 :]]

@@ -49,14 +49,12 @@ BudgetOption = Annotated[
         show_default=False,
     ),
 ]
+COST_HELP = (
+    "A cost of your own: module:name or file.py:name of a function of an arch or of a factory, a "
+    "table.npz, or an installed one; may be repeated."
+)
 CostOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--cost",
-        metavar="[NAME=]COST",
-        help="A cost of your own: module:name or file.py:name of a function of an arch or of a "
-        "factory, a table.npz, or an installed one; may be repeated.",
-    ),
+    list[str] | None, typer.Option("--cost", metavar="[NAME=]COST", help=COST_HELP)
 ]
 CountingOption = Annotated[
     CountingName | None,

@@ -9,6 +9,7 @@ import typer
 
 from hwnas.cli._console import INTERRUPTED, NOTHING_FEASIBLE, command, err, print_json, say
 from hwnas.cli._counting import BIAS_HELP, COUNTING_HELP, CountingName, chosen_counting
+from hwnas.cli._options import COST_HELP
 from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="[NAME=]COST",
-            help="A cost of your own, for the budget and the tables: module:name or file.py:name "
-            "of a function of an arch or a cost, a table.npz, or an installed one; may be "
-            "repeated.",
+            help=COST_HELP,
             rich_help_panel=_BUDGET,
         ),
     ] = None,
