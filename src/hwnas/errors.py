@@ -31,6 +31,19 @@ class DeviceError(HwnasError):
     """A measurement could not be taken; there is no number to use in its place."""
 
 
+class ModelFault(DeviceError):
+    """One model cannot be measured, and others on the same device can.
+
+    `kind` is the reason in a word: `crash` (it killed its process), `memory`, `timeout`,
+    `not finite` (its output holds NaN), `dynamic shape`, `unsupported operator`, `disagreement`
+    (the runtime computes something else than the eager model), or `failure` for any other.
+    """
+
+    def __init__(self, message: str, kind: str = "failure") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class DataError(HwnasError):
     """Data cannot be read; the message names the file."""
 

@@ -51,6 +51,7 @@ def measure(
     models = [Simulated(host, truth) for truth in truths]
     series, canary, _ = time_models(models, Simulated(host, CANARY), timing)
     return summarise(
+        models,
         series,
         canary,
         usage,

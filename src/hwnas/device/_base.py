@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
+from hwnas.device._agreement import check_agreement, check_finite, eager_outputs
+from hwnas.device._faults import naming
 from hwnas.device._measurement import Measurement
-from hwnas.errors import DeviceError
+from hwnas.device._memory import PeakMemory
+from hwnas.errors import DeviceError, ModelFault
 
 _Device = TypeVar("_Device", bound="Device")
 
@@ -29,6 +34,8 @@ class Device(ABC):
     Contract:
     - `measure` returns one `Measurement` per model, in order, or raises `DeviceError`. There is no
       other way to fail: never NaN, never zero, never a shorter list. The message names the model.
+    - `measure_each` gives a model that cannot be measured a `ModelFault` in its place, and measures
+      the others.
     - Models are measured in inference mode and left unchanged: weights, training flags, hooks.
     - Unless the device says otherwise, the metric is the latency in ms of one call for the whole
       batch, and lower is better.
@@ -39,12 +46,30 @@ class Device(ABC):
 
     name: str
 
-    @abstractmethod
     def measure(
         self,
         models: Sequence[Model],
         inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]],
     ) -> list[Measurement]:
+        """Measure `models`, all of them or none; see `measure_each` for the arguments.
+
+        Raises:
+            DeviceError: a model could not be measured (`ModelFault`; the message says which and
+                why), or the device cannot measure anything.
+        """
+        results: list[Measurement] = []
+        for one in self.measure_each(models, inputs):
+            if isinstance(one, ModelFault):
+                raise one
+            results.append(one)
+        return results
+
+    @abstractmethod
+    def measure_each(
+        self,
+        models: Sequence[Model],
+        inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]],
+    ) -> list[Measurement | ModelFault]:
         """Measure `models`, interleaved with one another where the device can.
 
         Args:
@@ -52,8 +77,10 @@ class Device(ABC):
             inputs: a tensor, or a tuple of tensors for a forward with several arguments, that
                 serves every model; or a list with one tuple per model. With batch dimension.
 
+        Returns a measurement, or the reason that there is none, for each model in order.
+
         Raises:
-            DeviceError: a model could not be measured; the message says which and why.
+            DeviceError: the device cannot measure anything, or was asked for what makes no sense.
         """
 
     @abstractmethod
@@ -75,12 +102,21 @@ class Device(ABC):
 class Runnable(ABC):
     """A model loaded by a runtime together with its inputs, ready to run again and again.
 
-    `clock` is `wall`; `cpu`, the CPU time of the calling thread, where that thread does all the
-    work: on a quiet host the two agree, and only the second is blind to others that take turns on
-    the CPU; or `cuda events`.
+    Attributes:
+        clock: `wall`; `cpu`, the CPU time of the calling thread, where that thread does all the
+            work: on a quiet host the two agree, and only the second is blind to others that take
+            turns on the CPU; or `cuda events`.
+        cold_start: seconds from what `Prepared` describes to the first output. The runtime's
+            library is in memory by then.
+        size: bytes of that on disk.
+        peak_memory: bytes by which memory rose from before loading to the first outputs: of the
+            process's resident set, or of the accelerator. None where nobody tells.
     """
 
     clock: str = "wall"
+    cold_start: float | None = None
+    size: int | None = None
+    peak_memory: int | None = None
 
     @abstractmethod
     def run(self) -> None:
@@ -100,33 +136,48 @@ class Runnable(ABC):
         return now() - start
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a runtime loads a model from: a file, or a module; and its size on disk in bytes."""
+
+    source: nn.Module | Path
+    size: int
+
+
 class Runtime(ABC):
     """What executes a model: one member of the entry-point group `hwnas.runtimes`.
 
     Contract:
     - The constructor takes the keywords `threads`, `precision` and `accelerator`, and raises
-      `DeviceError` for a combination that the runtime does not have.
+      `DeviceError` for a combination that the runtime does not have, and where its library or a
+      tool that it needs is not installed.
     - `load` leaves the model unchanged, runs it in inference mode, and raises `DeviceError` if the
       model cannot be loaded or does not compute what the eager model computes.
+    - The model runs on `threads` threads, no more; the calling thread is one of them.
     - Not thread safe: a runtime belongs to one measuring process.
     """
 
     name: ClassVar[str]
-    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
-    accelerators: ClassVar[tuple[str, ...]] = ("cpu",)
+    precisions: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",)}
+    """By accelerator (`cpu`, `cuda`), what the runtime can compute in: `fp32`, `fp16`, `bf16`,
+    `int8` (static quantisation, calibrated on the inputs given to `load`), `int8-dynamic`."""
     reads_onnx: ClassVar[bool] = False
     """Whether `load` takes ONNX files, and exports modules to ONNX itself."""
+    time_limit: ClassVar[float] = 60.0
+    """Seconds in which a model should be loaded, also a large one on a slow host."""
 
     def __init__(
         self, *, threads: int = 1, precision: str = "fp32", accelerator: str = "cpu"
     ) -> None:
         for what, value, known in (
-            ("precision", precision, self.precisions),
-            ("accelerator", accelerator, self.accelerators),
+            ("accelerator", accelerator, tuple(self.precisions)),
+            ("precision", precision, self.precisions.get(accelerator, ())),
         ):
             if value not in known:
+                where = f" on '{accelerator}'" if what == "precision" else ""
                 raise DeviceError(
-                    f"runtime '{self.name}' has no {what} '{value}'; it has {', '.join(known)}"
+                    f"runtime '{self.name}' has no {what} '{value}'{where}; "
+                    f"it has {', '.join(known)}"
                 )
         self.threads, self.precision, self.accelerator = threads, precision, accelerator
 
@@ -146,8 +197,19 @@ class Runtime(ABC):
         return self.precision
 
     @abstractmethod
-    def _load(self, model: Model, inputs: Inputs) -> Runnable:
-        """Prepare `model`; it may not be changed."""
+    def _prepare(self, model: Model, inputs: Inputs, folder: Path) -> Prepared:
+        """What would be deployed: exported, converted, quantised; files go into `folder`.
+
+        `model` may not be changed.
+        """
+
+    @abstractmethod
+    def _start(self, prepared: Prepared, inputs: Inputs) -> Runnable:
+        """Load it, as the deployed program would; not run yet."""
+
+    def _memory(self) -> PeakMemory | None:
+        """The meter of the memory that the model takes, where there is one."""
+        return PeakMemory()
 
     def load(self, model: Model, inputs: Inputs, *, check: bool = True) -> Runnable:
         """Prepare `model` to be run on `inputs` (kept, not copied).
@@ -156,14 +218,21 @@ class Runtime(ABC):
             check: compare the outputs with the eager model's on the CPU, where `model` is one.
 
         Raises:
-            DeviceError: the model cannot be loaded, or its outputs differ from the eager ones.
+            ModelFault: the model cannot be loaded, its outputs hold NaN, or they differ from the
+                eager ones by more than the precision explains.
         """
-        from hwnas.device._agreement import check_agreement, eager_outputs
-
-        runnable = self._load(model, inputs)
-        if check and isinstance(model, nn.Module):
-            expected = eager_outputs(model, inputs)
-            check_agreement(expected, runnable.outputs(), self.name, self.rounding)
+        with naming(), tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+            prepared = self._prepare(model, inputs, Path(folder))
+            if memory := self._memory():
+                memory.start()
+            start = time.perf_counter()
+            runnable = self._start(prepared, inputs)
+            outputs = runnable.outputs()
+            runnable.cold_start = time.perf_counter() - start
+            runnable.size, runnable.peak_memory = prepared.size, memory.bytes if memory else None
+            check_finite(outputs, self.name)
+            if check and isinstance(model, nn.Module):
+                check_agreement(eager_outputs(model, inputs), outputs, self.name, self.rounding)
         if self.threads == 1 and self.accelerator == "cpu":
             runnable.clock = "cpu"
         return runnable

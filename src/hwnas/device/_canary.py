@@ -55,5 +55,7 @@ def load_canary(runtime: Runtime) -> Runnable:
     if not path.exists():
         export_onnx(model, inputs, path)
     runnable = runtime.load(path, inputs)
-    check_agreement(eager_outputs(model, inputs), runnable.outputs(), runtime.name)
+    check_agreement(
+        eager_outputs(model, inputs), runnable.outputs(), runtime.name, runtime.rounding
+    )
     return runnable

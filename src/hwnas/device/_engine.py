@@ -57,6 +57,7 @@ class Series:
         raw: seconds per call, block by block.
         ratios: the same over the canary's.
         spent: seconds, warm-up left out.
+        error: what the model raised; it was timed no further.
     """
 
     calls: int
@@ -65,6 +66,7 @@ class Series:
     ratios: list[float] = field(default_factory=list)
     spent: float = 0.0
     converged: bool = False
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -86,24 +88,26 @@ def time_models(
     Returns the series of the models, the canary's seconds per call, and what the process used.
     """
     canary_calls = _calls(_warm_up(canary, timing), timing)
-    series = []
-    for model in models:
-        seconds = _warm_up(model, timing)
-        series.append(Series(_calls(seconds, timing), cold=seconds < _LONG))
+    series = [_opened(model, timing) for model in models]
     canary_series: list[float] = []
     order = random.Random(0)  # in a fixed order each model would always have the same neighbour
     collecting = gc.isenabled()
     gc.disable()
     before = _usage()
     try:
-        remaining = list(range(len(models)))
+        remaining = [index for index, one in enumerate(series) if one.error is None]
         while remaining:
             order.shuffle(remaining)
             start = time.perf_counter()
             canary_series.append(_block(canary, canary_calls))
             for index in remaining:
                 one, model = series[index], models[index]
-                one.raw.append(_block(model, one.calls, cold=one.cold))
+                try:
+                    seconds = _block(model, one.calls, cold=one.cold)
+                except Exception as error:  # noqa: BLE001 - a model may raise anything
+                    one.error = error
+                    continue
+                one.raw.append(seconds)
                 canary_series.append(_block(canary, canary_calls))
                 one.ratios.append(2 * one.raw[-1] / sum(canary_series[-2:]))
                 now = time.perf_counter()
@@ -115,6 +119,15 @@ def time_models(
     return series, canary_series, _difference(before, _usage())
 
 
+def _opened(model: Runnable, timing: Timing) -> Series:
+    """Warm the model up and plan its blocks."""
+    try:
+        seconds = _warm_up(model, timing)
+    except Exception as error:  # noqa: BLE001 - a model may raise anything; the others go on
+        return Series(1, cold=False, error=error)
+    return Series(_calls(seconds, timing), cold=seconds < _LONG)
+
+
 def _block(model: Runnable, calls: int, *, cold: bool = True) -> float:
     """Seconds per call; if `cold`, after a call that brings the model back into the cache."""
     if cold:
@@ -123,6 +136,8 @@ def _block(model: Runnable, calls: int, *, cold: bool = True) -> float:
 
 
 def _done(one: Series, timing: Timing) -> bool:
+    if one.error is not None:
+        return True
     n = len(one.raw)
     fewest, most = timing.rounds
     # The interval costs more than a short block, so it is not drawn up every time.

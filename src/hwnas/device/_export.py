@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,7 +10,8 @@ from torch import Tensor, nn
 
 from hwnas._files import replacing
 from hwnas.device._agreement import check_agreement, eager_outputs
-from hwnas.errors import DeviceError
+from hwnas.device._faults import naming
+from hwnas.device._quiet import quiet
 
 
 def export_onnx(
@@ -35,7 +31,7 @@ def export_onnx(
         dynamic_batch: leave the size of every input's first dimension open.
 
     Raises:
-        DeviceError: the model cannot be exported; the message ends with the exporter's reason.
+        ModelFault: the model cannot be exported; the message ends with the exporter's reason.
     """
     import onnx
 
@@ -50,21 +46,15 @@ def export_onnx(
     try:
         with replacing(target) as temporary:
             model.eval()
-            try:
-                with _quiet(), torch.no_grad():
-                    program = torch.onnx.export(
-                        model, tensors, dynamo=True, dynamic_shapes=shapes, verbose=False
-                    )
-                    assert program is not None
-                    program.save(temporary, external_data=False)
-            except Exception as error:
-                reason = _reason(error)
-                name = type(model).__name__
-                raise DeviceError(f"{name} cannot be exported to ONNX: {reason}") from error
-            try:
+            name = type(model).__name__
+            with naming(f"{name} cannot be exported to ONNX"), quiet(), torch.no_grad():
+                program = torch.onnx.export(
+                    model, tensors, dynamo=True, dynamic_shapes=shapes, verbose=False
+                )
+                assert program is not None
+                program.save(temporary, external_data=False)
+            with naming(f"the export of {name} is not valid"):
                 onnx.checker.check_model(str(temporary))
-            except onnx.checker.ValidationError as error:
-                raise DeviceError(f"the export of {type(model).__name__}: {error}") from error
     finally:
         for module, flag in training.items():
             module.training = flag
@@ -77,31 +67,10 @@ def check_onnx(
     """Check that the ONNX file computes what the eager `model` computes on `inputs`.
 
     Raises:
-        DeviceError: the file cannot be run, or an output differs by more than fp32 rounding.
+        ModelFault: the file cannot be run, or an output differs by more than fp32 rounding.
     """
     from hwnas.device._onnxruntime import OnnxRuntime
 
     tensors = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     runnable = OnnxRuntime().load(Path(path), tensors)
     check_agreement(eager_outputs(model, tensors), runnable.outputs(), "onnxruntime")
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, on one line: the exporter wraps it in pages of advice."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].strip() if lines else 'no message'}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's progress prints, warnings and logs; exceptions still pass."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # what matters is raised, too
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

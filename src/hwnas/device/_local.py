@@ -17,12 +17,14 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from hwnas import _plugins
-from hwnas.device._base import Device, Inputs, Model
+from hwnas.device._base import Device, Inputs, Model, Runtime
 from hwnas.device._engine import Timing
 from hwnas.device._lock import host_lock
 from hwnas.device._measurement import Measurement
-from hwnas.device._process import WorkerProcess
-from hwnas.errors import DeviceError
+from hwnas.device._memory import host_memory
+from hwnas.device._paths import cache_folder
+from hwnas.device._process import WorkerLost, WorkerProcess
+from hwnas.errors import DeviceError, ModelFault
 
 
 class LocalDevice(Device):
@@ -40,12 +42,16 @@ class LocalDevice(Device):
         runtime: `onnxruntime`, `torch`, or another member of the entry points `hwnas.runtimes`.
         threads: of the runtime, and CPUs that the worker may use.
         batch_size: size of the first dimension of every input.
-        precision: of the arithmetic: `fp32`, `fp16`, `bf16`, as far as the runtime has it.
+        precision: of the arithmetic: `fp32`, `fp16`, `bf16`, `int8` (static quantisation, with
+            ranges from the inputs), `int8-dynamic`, as far as the runtime has it.
         accelerator: `cpu`, or `cuda` where the runtime has it.
         reference: the canary's latency (ms) to normalise to; None takes the first one measured.
             Give a stored `reference` to compare with measurements of another time.
         timing: when a measurement is good enough.
-        time_limit: seconds for one model, loading included; after that it counts as hung.
+        time_limit: seconds for one model, to load and then to be timed; after that it counts as
+            hung. None takes what the runtime deems enough.
+        memory_limit: bytes of private memory of the worker, beyond which a model is out of memory;
+            None takes what the host has. Not kept on a GPU, whose driver maps far more.
         check: compare what the runtime computes with the eager model.
     """
 
@@ -60,7 +66,8 @@ class LocalDevice(Device):
         accelerator: str = "cpu",
         reference: float | None = None,
         timing: Timing | None = None,
-        time_limit: float = 60.0,
+        time_limit: float | None = None,
+        memory_limit: int | None = None,
         check: bool = True,
     ) -> None:
         for what, value in (("threads", threads), ("batch_size", batch_size)):
@@ -69,13 +76,13 @@ class LocalDevice(Device):
         if reference is not None and not 0 < reference < float("inf"):
             raise DeviceError(f"reference of device '{name}' must be positive, not {reference}")
         # Made once here, so that a wrong combination fails now and not at the first measurement.
-        _plugins.load("runtimes", runtime)(
+        made: Runtime = _plugins.load("runtimes", runtime)(
             threads=threads, precision=precision, accelerator=accelerator
         )
         self.name, self.runtime, self.threads = name, runtime, threads
         self.batch_size, self.precision, self.accelerator = batch_size, precision, accelerator
         self.reference = reference
-        self._time_limit = time_limit
+        self._time_limit = made.time_limit if time_limit is None else time_limit
         self._settings: dict[str, Any] = {
             "device": name,
             "runtime": runtime,
@@ -85,31 +92,75 @@ class LocalDevice(Device):
             "accelerator": accelerator,
             "timing": asdict(timing or Timing()),
             "check": check,
+            "memory_limit": None if accelerator != "cpu" else memory_limit or host_memory(),
         }
         self._worker: WorkerProcess | None = None
         self._mutex = threading.Lock()
 
-    def measure(
+    def measure_each(
         self,
         models: Sequence[Model],
         inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]],
-    ) -> list[Measurement]:
-        """Latency in ms of one call of each model on the whole batch; see `Device.measure`."""
+    ) -> list[Measurement | ModelFault]:
+        """Latency in ms of one call of each model on the whole batch; see `Device.measure_each`."""
         if isinstance(models, (str, Path, nn.Module)):
             raise DeviceError(f"device '{self.name}' measures a list of models: [model]")
-        header, parts = self._pack(models, _per_model(inputs, len(models)))
-        if not models:
-            return []
+        each = _per_model(inputs, len(models))
+        for index, tensors in enumerate(each):
+            self._check_batch(_where(models, index), tensors)
+        results: dict[int, Measurement | ModelFault] = {}
+        groups = [list(range(len(models)))]
         with self._mutex, host_lock():
-            header["reference"] = self.reference
+            while groups:
+                if group := groups.pop():
+                    left = self._measure_group(group, models, each, results)
+                    groups.extend(reversed(left))
+        return [results[index] for index in range(len(models))]
+
+    def _measure_group(
+        self,
+        group: list[int],
+        models: Sequence[Model],
+        inputs: Sequence[Inputs],
+        results: dict[int, Measurement | ModelFault],
+    ) -> list[list[int]]:
+        """Measure some of the models together; returns the groups that are left to measure."""
+        request = _Request()
+        for index in group:
             try:
-                reply = self._open().request(header, parts, self._time_limit * len(models))
-            except DeviceError as error:
-                raise DeviceError(f"device '{self.name}': {error}") from error
-            results = [Measurement.from_dict(one) for one in reply["results"]]
-            if self.reference is None and results[0].canary is not None:
-                self.reference = results[0].canary.reference
-        return results
+                request.add(_where(models, index), models[index], inputs[index])
+            except ModelFault as error:
+                results[index] = self._named(error)
+        sent = [index for index in group if index not in results]
+        if not sent:
+            return []
+        header = {"models": request.entries, "reference": self.reference}
+        try:
+            reply = self._open().request(header, request.parts, self._time_limit)
+        except WorkerLost as error:
+            # One that dies while it is timed does not tell which model it was timing.
+            if error.model is None and len(sent) > 1:
+                return [[index] for index in sent]
+            lost = sent[error.model or 0]
+            results[lost] = self._named(error, _where(models, lost))
+            return [[index for index in sent if index != lost]]
+        except DeviceError as error:
+            raise DeviceError(f"device '{self.name}': {error}") from error
+        for index, one in zip(sent, reply["results"], strict=True):
+            if "fault" in one:
+                results[index] = self._named(ModelFault(**one["fault"]))
+                continue
+            measurement = Measurement.from_dict(one["measurement"])
+            results[index] = measurement
+            if self.reference is None and measurement.canary is not None:
+                self.reference = measurement.canary.reference
+        return []
+
+    def _named(self, error: ModelFault, where: str = "") -> ModelFault:
+        """The fault with the names of this device and of the model."""
+        text = str(error)
+        text = text if where in text else f"{where}: {text}"
+        return ModelFault(f"device '{self.name}': {text}", error.kind)
 
     def close(self) -> None:
         """End the worker process."""
@@ -124,29 +175,6 @@ class LocalDevice(Device):
             weakref.finalize(self, self._worker.kill)
         return self._worker
 
-    def _pack(
-        self, models: Sequence[Model], inputs: Sequence[Inputs]
-    ) -> tuple[dict[str, Any], list[bytes]]:
-        """The request: what is JSON, and the tensors and modules as binary parts."""
-        parts: list[bytes] = []
-        packed: dict[int, int] = {}  # inputs that several models share travel once
-        entries = []
-        for index, (model, tensors) in enumerate(zip(models, inputs, strict=True)):
-            label = type(model).__name__ if isinstance(model, nn.Module) else Path(model).name
-            where = f"model {index + 1} of {len(models)} ({label})"
-            if id(tensors) not in packed:
-                self._check_batch(where, tensors)
-                packed[id(tensors)] = len(parts)
-                parts.append(_pack_tensors(tensors))
-            entry: dict[str, Any] = {"where": where, "inputs": packed[id(tensors)]}
-            if isinstance(model, nn.Module):
-                entry["module"] = len(parts)
-                parts.append(_pack_module(where, model))
-            else:
-                entry["onnx"] = str(Path(model).resolve())
-            entries.append(entry)
-        return {"models": entries}, parts
-
     def _check_batch(self, where: str, inputs: Inputs) -> None:
         shape = tuple(inputs[0].shape)
         if not shape or shape[0] != self.batch_size:
@@ -154,6 +182,36 @@ class LocalDevice(Device):
                 f"{where}: its first input has shape {shape}, but device '{self.name}' measures "
                 f"batches of {self.batch_size}"
             )
+
+
+class _Request:
+    """What is sent to the worker: JSON entries, with tensors and modules as binary parts."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.parts: list[bytes] = []
+        self._packed: dict[int, int] = {}  # inputs that several models share travel once
+
+    def add(self, where: str, model: Model, inputs: Inputs) -> None:
+        """Pack a model; ModelFault if it cannot be sent."""
+        entry: dict[str, Any] = {"where": where}
+        if isinstance(model, nn.Module):
+            module = _pack_module(where, model)
+            entry["module"] = len(self.parts)
+            self.parts.append(module)
+        else:
+            entry["onnx"] = str(Path(model).resolve())
+        if id(inputs) not in self._packed:
+            self._packed[id(inputs)] = len(self.parts)
+            self.parts.append(_pack_tensors(inputs))
+        entry["inputs"] = self._packed[id(inputs)]
+        self.entries.append(entry)
+
+
+def _where(models: Sequence[Model], index: int) -> str:
+    model = models[index]
+    label = type(model).__name__ if isinstance(model, nn.Module) else Path(model).name
+    return f"model {index + 1} of {len(models)} ({label})"
 
 
 def _per_model(
@@ -179,7 +237,7 @@ def _pack_module(where: str, model: nn.Module) -> bytes:
     try:
         return cast("bytes", cloudpickle.dumps(model))
     except (pickle.PicklingError, TypeError, AttributeError, RuntimeError) as error:
-        raise DeviceError(f"{where} cannot be sent to the measuring process: {error}") from error
+        raise ModelFault(f"{where} cannot be sent to the measuring process: {error}") from error
 
 
 def _environment(threads: int) -> dict[str, str]:
@@ -193,6 +251,11 @@ def _environment(threads: int) -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
         "MALLOC_TOP_PAD_": str(64 << 20),
+        # Inductor loads code from its cache, which by default lies in the shared temp folder, and
+        # would compile in processes of its own, which might still run while a model is timed.
+        "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+        or str(cache_folder() / "inductor"),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
         # Modules are found where this process finds them, and nowhere else.
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "PYTHONSAFEPATH": "1",

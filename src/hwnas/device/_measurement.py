@@ -70,6 +70,19 @@ class Measurement:
     `median` with its confidence interval [`low`, `high`] and the `samples` are normalised to the
     canary's reference speed where there is a canary; `raw_median` is as clocked. `n` counts the
     rounds. `converged` is False if the time cap came before the interval was as narrow as asked.
+    A sample is the mean of a block of calls that lasts about a millisecond, so the percentiles of a
+    network much shorter than that are those of such means.
+
+    What loading and running took, None where the platform does not tell:
+
+    - `cold_start_ms`: from the deployed form (an ONNX file, an ExecuTorch program, a module's
+      weights in memory) to the first output, with the runtime's library in memory already; as
+      clocked, once. Exporting does not count; what `torch.compile` compiles does.
+    - `size_bytes`: of that form on disk; of the weights where it is a module.
+    - `peak_memory_bytes`: by which memory rose, at its highest, from before loading to the end of
+      the first call: the resident set of the process, or what PyTorch's allocator gave out on a
+      GPU. Weights, activations and what the runtime needs for itself.
+    - `energy_mj`: of one call, by a meter that the host or the GPU has; never an estimate.
 
     Raises:
         DeviceError: a number is not finite and positive, or lies outside its interval.
@@ -91,6 +104,10 @@ class Measurement:
     converged: bool
     warnings: tuple[str, ...]
     environment: Environment
+    cold_start_ms: float | None = None
+    size_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    energy_mj: float | None = None
 
     def __post_init__(self) -> None:
         canary = () if self.canary is None else (self.canary.median, self.canary.reference)
@@ -102,6 +119,10 @@ class Measurement:
                 f"{self.metric} on '{self.device}': the median {self.median} lies outside its "
                 f"interval {self.low} to {self.high}"
             )
+        for name in ("cold_start_ms", "size_bytes", "peak_memory_bytes", "energy_mj"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise DeviceError(f"{name} on '{self.device}' came out as {value}")
         if not 0 < self.confidence < 1:
             raise DeviceError(f"confidence must lie between 0 and 1, not {self.confidence}")
 
@@ -110,6 +131,18 @@ class Measurement:
         """The median, with the standard deviation that its interval implies (normal)."""
         z = NormalDist().inv_cdf((1 + self.confidence) / 2)
         return Estimate(self.median, (self.high - self.low) / (2 * z))
+
+    @property
+    def p50(self) -> float:
+        """The median, by the name that stands beside `samples.p90` and `samples.p99`."""
+        return self.median
+
+    @property
+    def throughput(self) -> float:
+        """Items per second, one batch after the other, of a latency in ms."""
+        if self.metric != "latency":
+            raise DeviceError(f"there is no throughput in a measurement of {self.metric}")
+        return 1e3 * self.environment.batch_size / self.median
 
     @property
     def contended(self) -> bool:

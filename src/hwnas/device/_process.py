@@ -15,9 +15,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwnas._pipes import receive, send
-from hwnas.errors import DeviceError
+from hwnas.device._memory import memory_kills
+from hwnas.errors import DeviceError, ModelFault
 
-_START_LIMIT = 120.0  # seconds; importing torch and making the canary on a busy host
+_START_LIMIT = 300.0  # seconds; importing torch, exporting or compiling the canary, a busy host
+
+
+class WorkerLost(ModelFault):
+    """The worker died, or was killed at the time limit; `model` is the one it was loading."""
+
+    def __init__(self, message: str, kind: str, model: int | None) -> None:
+        super().__init__(message, kind)
+        self.model = model
 
 
 class WorkerProcess:
@@ -38,10 +47,13 @@ class WorkerProcess:
         if isinstance(child, OSError):
             raise DeviceError(f"cannot start a measuring process: {child}")
         self._child = child
+        self._memory_kills = memory_kills()
         try:
-            self._request(dict(settings), [], time.monotonic() + _START_LIMIT)
-        except BaseException:
+            self._request(dict(settings), [], _START_LIMIT)
+        except BaseException as error:
             self.kill()
+            if isinstance(error, WorkerLost):  # no model is to blame
+                raise DeviceError(str(error)) from error
             raise
 
     @property
@@ -52,14 +64,15 @@ class WorkerProcess:
     def request(
         self, header: dict[str, Any], parts: Sequence[bytes], limit: float
     ) -> dict[str, Any]:
-        """Send a request and wait at most `limit` seconds for its result.
+        """Send a request and wait for its result, at most `limit` seconds for each model's step.
 
         Raises:
-            DeviceError: the worker reports an error, died, or was killed at the limit.
+            WorkerLost: the worker died, or was killed at the limit.
+            DeviceError: the worker reports an error.
         """
         self._stderr.truncate(0)
         try:
-            return self._request(header, parts, time.monotonic() + limit)
+            return self._request(header, parts, limit)
         except DeviceError:
             raise
         except BaseException:
@@ -103,33 +116,45 @@ class WorkerProcess:
                 child.stdin.close()
 
     def _request(
-        self, header: dict[str, Any], parts: Sequence[bytes], deadline: float
+        self, header: dict[str, Any], parts: Sequence[bytes], limit: float
     ) -> dict[str, Any]:
         assert self._child.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # it died; the owner says how
             send(self._child.stdin, header, parts)
-        where = "while starting"
+        where, model, deadline = "while starting", None, time.monotonic() + limit
         while True:
             try:
                 event = self._events.get(timeout=max(deadline - time.monotonic(), 0))
             except queue.Empty:
                 self._child.kill()
                 self._owner.join()
-                raise DeviceError(f"{where}: no result within the time limit; killed") from None
+                raise WorkerLost(
+                    f"{where}: no result within the time limit of {limit:g} s; killed",
+                    "timeout",
+                    model,
+                ) from None
             if isinstance(event, BaseException):
                 self._owner.join()
-                raise DeviceError(f"{where}: the worker {self._fate()}{self._last_lines()}")
+                kind, fate = self._fate()
+                raise WorkerLost(f"{where}: the worker {fate}{self._last_lines()}", kind, model)
             if event["event"] == "error":
                 raise DeviceError(f"{where}: {event['message']}")
             if event["event"] != "step":
                 return event
-            where = event["where"]
+            where, model = event["where"], event.get("model")
+            deadline = time.monotonic() + limit * event.get("count", 1)
 
-    def _fate(self) -> str:
+    def _fate(self) -> tuple[str, str]:
+        """The kind of fault, and what happened to the process."""
         code = self._child.returncode
-        if code is not None and code < 0:
-            return f"was killed by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"
+        if code is None or code >= 0:
+            return "crash", f"ended with exit code {code}"
+        name = signal.Signals(-code).name
+        if -code == signal.SIGKILL and memory_kills() > self._memory_kills:
+            return "memory", f"was killed by {name}, since the host ran out of memory"
+        self._stderr.seek(0)
+        kind = "memory" if b"bad_alloc" in self._stderr.read() else "crash"
+        return kind, f"was killed by {name}"
 
     def _last_lines(self) -> str:
         self._stderr.seek(0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwnas.device._base import Runtime
+from hwnas.device._base import Runnable, Runtime
 from hwnas.device._engine import Series, Usage
 from hwnas.device._environment import environment
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles
@@ -18,6 +18,7 @@ _SWITCHES = 100.0  # involuntary context switches per second
 
 
 def summarise(
+    models: Sequence[Runnable],
     series: Sequence[Series],
     canary: Sequence[float],
     usage: Usage,
@@ -29,13 +30,16 @@ def summarise(
     confidence: float,
     reference: float | None,
 ) -> list[Measurement]:
-    """One latency measurement (ms) per series; `reference` None takes the canary as it is now."""
+    """One latency measurement (ms) per model and its series, in which nothing went wrong.
+
+    `reference` None takes the canary as it is now.
+    """
     now = 1e3 * float(np.median(canary))
     speed = Canary(median=now, reference=now if reference is None else reference)
     where = environment(runtime, batch_size, clock, usage)
     warnings = _warnings(speed, where, usage)
     results = []
-    for one in series:
+    for model, one in zip(models, series, strict=True):
         values = np.asarray(one.ratios) * speed.reference
         median, low, high = median_interval(values.tolist(), confidence)
         p10, p90, p99 = np.percentile(values, (10, 90, 99)).tolist()
@@ -55,6 +59,9 @@ def summarise(
                 converged=one.converged,
                 warnings=warnings,
                 environment=where,
+                cold_start_ms=None if model.cold_start is None else 1e3 * model.cold_start,
+                size_bytes=model.size,
+                peak_memory_bytes=model.peak_memory,
             )
         )
     return results

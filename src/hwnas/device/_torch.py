@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from hwnas.device._agreement import flatten
-from hwnas.device._base import Inputs, Model, Runnable, Runtime
-from hwnas.errors import DeviceError
+from hwnas.device._base import Inputs, Model, Prepared, Runnable, Runtime
+from hwnas.device._memory import PeakMemory
+from hwnas.errors import DeviceError, ModelFault
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -21,8 +22,10 @@ class TorchRuntime(Runtime):
     """Runs modules as they are; ONNX files are not its business."""
 
     name: ClassVar[str] = "torch"
-    precisions: ClassVar[tuple[str, ...]] = tuple(_DTYPES)
-    accelerators: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    precisions: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "cpu": tuple(_DTYPES),
+        "cuda": tuple(_DTYPES),
+    }
 
     def __init__(
         self, *, threads: int = 1, precision: str = "fp32", accelerator: str = "cpu"
@@ -47,23 +50,40 @@ class TorchRuntime(Runtime):
         tf32 = self.accelerator == "cuda" and self.precision == "fp32"
         return "fp16" if tf32 else self.precision
 
-    def _load(self, model: Model, inputs: Inputs) -> Runnable:
+    def _memory(self) -> PeakMemory | None:
+        return _CudaMemory() if self.accelerator == "cuda" else super()._memory()
+
+    def _prepare(self, model: Model, inputs: Inputs, folder: Path) -> Prepared:
         if not isinstance(model, nn.Module):
-            raise DeviceError(
-                f"runtime 'torch' runs modules, not files ({Path(model)}); "
+            raise ModelFault(
+                f"runtime '{self.name}' runs modules, not files ({Path(model)}); "
                 "use runtime 'onnxruntime' for an ONNX file"
             )
+        dtype = _DTYPES[self.precision]
+        tensors = [*model.parameters(), *model.buffers()]
+        size = sum(
+            x.numel() * (dtype.itemsize if x.is_floating_point() else x.dtype.itemsize)
+            for x in tensors
+        )
+        return Prepared(model, size)
+
+    def _start(self, prepared: Prepared, inputs: Inputs) -> Runnable:
+        assert isinstance(prepared.source, nn.Module)
         torch.set_num_threads(self.threads)
         dtype = _DTYPES[self.precision]
-        twin = copy.deepcopy(model).eval().to(device=self.accelerator, dtype=dtype)
+        twin = copy.deepcopy(prepared.source).eval().to(device=self.accelerator, dtype=dtype)
         moved = tuple(
             x.to(self.accelerator, dtype if x.is_floating_point() else x.dtype) for x in inputs
         )
-        return (_CudaRunnable if self.accelerator == "cuda" else _TorchRunnable)(twin, moved)
+        kind = _CudaRunnable if self.accelerator == "cuda" else _TorchRunnable
+        return kind(self._callable(twin), moved)
+
+    def _callable(self, model: nn.Module) -> Callable[..., object]:
+        return model
 
 
 class _TorchRunnable(Runnable):
-    def __init__(self, model: nn.Module, inputs: Inputs) -> None:
+    def __init__(self, model: Callable[..., object], inputs: Inputs) -> None:
         self._model, self._inputs = model, inputs
 
     def run(self) -> None:
@@ -93,3 +113,16 @@ class _CudaRunnable(_TorchRunnable):
             end.record()
         end.synchronize()
         return float(start.elapsed_time(end)) / 1e3
+
+
+class _CudaMemory(PeakMemory):
+    """The GPU memory that PyTorch's allocator gave out."""
+
+    def start(self) -> None:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        self._before = torch.cuda.memory_allocated()
+
+    @property
+    def bytes(self) -> int | None:
+        return None if self._before is None else torch.cuda.max_memory_allocated() - self._before

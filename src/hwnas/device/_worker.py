@@ -22,9 +22,11 @@ from hwnas import _plugins
 from hwnas._pipes import die_with_parent, private_pipes, receive, send
 from hwnas.device._base import Inputs, Model, Runnable, Runtime
 from hwnas.device._canary import load_canary
-from hwnas.device._engine import Timing, time_models
+from hwnas.device._engine import Series, Timing, time_models
+from hwnas.device._faults import fault_of
+from hwnas.device._memory import limit_memory
 from hwnas.device._summary import summarise
-from hwnas.errors import HwnasError
+from hwnas.errors import HwnasError, describe
 
 _M_MMAP_THRESHOLD = -3
 
@@ -40,6 +42,8 @@ def main() -> None:
     threading.Thread(target=_read, args=(requests, incoming), daemon=True).start()
     settings, _ = incoming.get()
     _pin(settings["threads"])
+    if settings["memory_limit"] is not None:
+        limit_memory(settings["memory_limit"])
     try:
         worker = _Worker(settings, replies)
     except HwnasError as error:
@@ -50,9 +54,8 @@ def main() -> None:
         header, parts = incoming.get()
         try:
             results = worker.measure(header, parts)
-        except Exception as error:  # noqa: BLE001 - a model may raise anything; it is reported
-            kind = "" if isinstance(error, HwnasError) else f"{type(error).__name__}: "
-            send(replies, {"event": "error", "message": f"{kind}{error}"})
+        except Exception as error:  # noqa: BLE001 - the canary or the summary; it is reported
+            send(replies, {"event": "error", "message": describe(error)})
         else:
             send(replies, {"event": "done", "results": results})
 
@@ -71,26 +74,42 @@ class _Worker:
         self._canary = load_canary(self._runtime)
 
     def measure(self, header: dict[str, Any], parts: list[bytes]) -> list[dict[str, Any]]:
-        loaded = []
-        for model in header["models"]:
-            send(self._replies, {"event": "step", "where": model["where"]})
-            loaded.append(self._load(model, parts))
-        send(self._replies, {"event": "step", "where": "while timing"})
-        series, canary, usage = time_models(loaded, self._canary, self._timing)
-        return [
-            one.to_dict()
-            for one in summarise(
-                series,
-                canary,
-                usage,
-                device=self._device,
-                runtime=self._runtime,
-                batch_size=self._batch_size,
-                clock=self._canary.clock,
-                confidence=self._timing.confidence,
-                reference=header["reference"],
-            )
-        ]
+        """A measurement or a fault for each model, as JSON."""
+        results: list[dict[str, Any]] = [{} for _ in header["models"]]
+        loaded: dict[int, Runnable] = {}
+        for index, model in enumerate(header["models"]):
+            send(self._replies, {"event": "step", "where": model["where"], "model": index})
+            try:
+                loaded[index] = self._load(model, parts)
+            except Exception as error:  # noqa: BLE001 - a model may raise anything
+                results[index] = _fault(error, model["where"])
+        if not loaded:
+            return results
+        send(self._replies, {"event": "step", "where": "while timing", "count": len(loaded)})
+        series, canary, usage = time_models(list(loaded.values()), self._canary, self._timing)
+        good: dict[int, Series] = {}
+        for index, one in zip(loaded, series, strict=True):
+            if one.error is None:
+                good[index] = one
+            else:
+                results[index] = _fault(one.error, header["models"][index]["where"])
+        if not good:
+            return results
+        measurements = summarise(
+            [loaded[index] for index in good],
+            list(good.values()),
+            canary,
+            usage,
+            device=self._device,
+            runtime=self._runtime,
+            batch_size=self._batch_size,
+            clock=self._canary.clock,
+            confidence=self._timing.confidence,
+            reference=header["reference"],
+        )
+        for index, measurement in zip(good, measurements, strict=True):
+            results[index] = {"measurement": measurement.to_dict()}
+        return results
 
     def _load(self, model: dict[str, Any], parts: list[bytes]) -> Runnable:
         named = safetensors.torch.load(parts[model["inputs"]])
@@ -103,6 +122,11 @@ class _Worker:
             # objects, not data from outside.
             source = cloudpickle.loads(parts[model["module"]])
         return self._runtime.load(source, tensors, check=self._check)
+
+
+def _fault(error: Exception, where: str) -> dict[str, Any]:
+    fault = fault_of(error, where)
+    return {"fault": {"message": str(fault), "kind": fault.kind}}
 
 
 def _keep_memory() -> None:
