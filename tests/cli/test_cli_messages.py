@@ -76,7 +76,7 @@ def one_line_error(stdout: str, stderr: str) -> str:
         ([*QUICK, "--set", "steps=1", "--set", "steps=2"], 2, ["steps", "twice"]),
         ([*QUICK, "--set", "step=1"], 2, ["'step'", "pause, steps"]),
         ([*QUICK, "--device", "=torch"], 2, ["'=torch'", "NAME=RUNTIME"]),
-        ([*QUICK, "--device", "a=nothing"], 2, ["'nothing'", "onnxruntime, torch"]),
+        ([*QUICK, "--device", "a=nothing"], 2, ["'nothing'", "onnxruntime, ", "torch"]),
         ([*QUICK, "--device", "a=torch?treads=2"], 2, ["'treads'", "threads, batch_size"]),
         ([*QUICK, "--device", "a=torch?threads=no"], 2, ["threads", "valid integer"]),
         ([*QUICK, "--budget", "params < 3"], 2, ["expected <= or >="]),

@@ -110,9 +110,9 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="DEVICE",
-            help="What to measure on: NAME, or NAME=RUNTIME?threads=2&batch_size=1 (runtimes: "
-            "onnxruntime, torch); may be repeated, and the first is meant where the budget names "
-            "none.",
+            help="What to measure on: NAME, or NAME=RUNTIME?threads=2&batch_size=1&precision=fp32 "
+            "(runtimes: onnxruntime, openvino, executorch, torch, torch-compile); may be repeated, "
+            "and the first is meant where the budget names none.",
             rich_help_panel=_BUDGET,
         ),
     ] = None,

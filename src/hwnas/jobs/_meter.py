@@ -56,6 +56,8 @@ def open_device(spec: DeviceSpec, reference: float | None = None) -> LocalDevice
         runtime=spec.runtime,
         threads=spec.threads,
         batch_size=spec.batch_size,
+        precision=spec.precision,
+        accelerator=spec.accelerator,
         reference=reference,
     )
 
@@ -68,7 +70,7 @@ def onnx_name(batch_size: int) -> str:
 def trial_model(job: Job, space: SearchSpace, number: int, arch: Arch, device: DeviceSpec) -> Model:
     """A trained trial in the form that a device measures: its ONNX file, or the module."""
     folder = job.trial_folder(number)
-    if device.runtime != "torch":
+    if device.reads_onnx:
         return folder / onnx_name(device.batch_size)
     from safetensors.torch import load_model
 
@@ -78,10 +80,14 @@ def trial_model(job: Job, space: SearchSpace, number: int, arch: Arch, device: D
 
 
 def example(device: DeviceSpec, shape: Sequence[int]) -> tuple[Tensor]:
-    """Zeros of the size of one batch, for inputs of `shape` (C, H, W)."""
+    """Noise of the size of one batch, for inputs of `shape` (C, H, W); always the same.
+
+    Not zeros: the ranges of an int8 model are taken from it.
+    """
     import torch
 
-    return (torch.zeros(device.batch_size, *shape),)
+    generator = torch.Generator().manual_seed(0)
+    return (torch.randn(device.batch_size, *shape, generator=generator),)
 
 
 def measure_repeatedly(

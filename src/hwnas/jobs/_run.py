@@ -91,7 +91,7 @@ def _train_all(
     # Each trial is announced by us; Optuna's own lines would break the live display.
     optuna.logging.get_logger("optuna").setLevel(logging.ERROR)
     strategy = make_strategy(spec.strategy)
-    batches = sorted({d.batch_size for d in keys.values() if d.runtime != "torch"})
+    batches = sorted({d.batch_size for d in keys.values() if d.reads_onnx})
     exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
     payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.counting)
     events: queue.Queue[Message] = queue.Queue()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hwnas import _plugins
 from hwnas._files import write_text
 from hwnas.cost import Counting
 from hwnas.errors import JobError, UsageError
@@ -67,10 +68,17 @@ class DeviceSpec(_Strict):
     runtime: str = "onnxruntime"
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=1, ge=1)
+    precision: str = "fp32"
+    accelerator: str = "cpu"
+
+    @property
+    def reads_onnx(self) -> bool:
+        """Whether it is given ONNX files; else modules."""
+        return bool(_plugins.load("runtimes", self.runtime).reads_onnx)
 
     @classmethod
     def parse(cls, text: str) -> DeviceSpec:
-        """`NAME`, or `NAME=RUNTIME?threads=2&batch_size=8`.
+        """`NAME`, or `NAME=RUNTIME?threads=2&batch_size=8&precision=int8&accelerator=cpu`.
 
         Raises:
             UsageError: not of this form.
@@ -86,9 +94,10 @@ class DeviceSpec(_Strict):
             options["runtime"] = runtime.strip()
         for pair in filter(None, query.split("&")):
             key, _, value = pair.partition("=")
-            if key.strip() not in ("threads", "batch_size"):
+            known = [field for field in cls.model_fields if field not in ("name", "runtime")]
+            if key.strip() not in known:
                 raise UsageError(
-                    f"device '{text}' has no option '{key.strip()}'; known: threads, batch_size"
+                    f"device '{text}' has no option '{key.strip()}'; known: {', '.join(known)}"
                 )
             options[key.strip()] = value.strip()
         try:

@@ -52,7 +52,7 @@ def remeasure(path: Path) -> dict[str, Any]:
 
 
 def _model(path: Path, card: Card, device: DeviceSpec) -> Model:
-    if device.runtime != "torch" and device.batch_size == 1:
+    if device.reads_onnx and device.batch_size == 1:
         return path / "model.onnx"
     from safetensors.torch import load_model
 
