@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hwnas.cost import static_costs
+from hwnas.cost import MaxTable, TracedCost, cost_tables, static_costs
 from hwnas.errors import CostError
+from hwnas.space import Choice, InputChoice, LayerChoice, ModelSpace, Repeat
+from hwnas.space import nn as snn
 from hwnas.zoo import load_space
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -127,3 +129,90 @@ def test_published_networks_hold_what_a_real_run_holds(name: str) -> None:
     network = space.build(space.sample(np.random.default_rng(0)))
     real, _ = measured_peak(network, [torch.randn(1, 3, 64, 64)])
     assert peak(network, (1, 3, 64, 64)) == pytest.approx(real, rel=0.01)
+
+
+class UNet(nn.Module):
+    """Skips of open width are held while the middle runs, whose depth is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = [Choice([2, 4, 6], label=f"width{i}") for i in range(4)]
+        sides = [3, *widths]
+        self.down = nn.ModuleList(
+            snn.Conv2d(a, b, 3, 2, 1) for a, b in zip(sides, widths, strict=False)
+        )
+        self.middle = Repeat(lambda i: self.block(widths[-1], f"middle{i}"), (0, 3), label="depth")
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.Upsample(scale_factor=2), snn.Conv2d(a + b, b, 1))
+            for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+
+    def block(self, width: Any, label: str) -> nn.Module:
+        return LayerChoice(
+            {
+                "none": nn.Identity,
+                "in place": lambda: nn.ReLU(inplace=True),
+                "wide": lambda: nn.Sequential(
+                    snn.Conv2d(width, 16, 1), nn.ReLU(), snn.Conv2d(16, width, 1)
+                ),
+            },
+            label=label,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = []
+        for down in self.down:
+            x = down(x).relu_()
+            skips.append(x)
+        x = self.middle(skips.pop())
+        for up in self.up:
+            skip = skips.pop()
+            up_scaled = up[0](x)
+            x = up[1](torch.cat([up_scaled, skip], 1))
+        return x
+
+
+class Aliases(nn.Module):
+    """Results that are an input in some archs and a new tensor in others, along a chain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = Choice([3, 5], label="width")
+        self.first = snn.Conv2d(3, self.width, 1)
+        self.chain = nn.Sequential(
+            *(LayerChoice({"none": nn.Identity, "act": nn.GELU}, label=f"op{i}") for i in range(12))
+        )
+        self.pick = InputChoice(3, n_chosen=None, reduction="sum", label="pick")
+        self.parts = Choice([1, 2], label="parts")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        y = self.chain(x)
+        if self.width == 5:
+            y = y * 2
+        z = self.pick([y, y.flatten(2).view_as(y), torch.ones_like(y)])
+        del y
+        halves = z.repeat(1, 4, 1, 1).chunk(self.parts, 1)
+        return sum(half.exp() for half in halves) + z.sum()
+
+
+@pytest.mark.parametrize("make", [UNet, Aliases])
+def test_tables_hold_what_networks_hold(make: Callable[[], nn.Module]) -> None:
+    space = ModelSpace(make)
+    cost = cost_tables(space, (1, 3, 32, 32), [PEAK])[PEAK]
+    assert isinstance(cost, MaxTable)
+    rng = np.random.default_rng(0)
+    for arch in [space.sample(rng) for _ in range(40)]:
+        assert cost(arch) == peak(space.build(arch), (1, 3, 32, 32)), arch
+
+
+def test_a_peak_that_hangs_on_too_much_is_traced() -> None:
+    def make() -> nn.Module:
+        return snn.Linear(8, sum(Choice([1, 2], label=f"width{i}") for i in range(17)))
+
+    space = ModelSpace(make)
+    cost = cost_tables(space, (1, 8), [PEAK])[PEAK]
+    assert isinstance(cost, TracedCost)
+    assert "cells" in cost.reason
+    arch = space.sample(np.random.default_rng(0))
+    assert cost(arch) == peak(space.build(arch), (1, 8))

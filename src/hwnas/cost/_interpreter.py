@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,19 @@ class _Fork(BaseException):
 class Interpreter:
     """Runs modules under guards and keeps the events."""
 
-    def __init__(self, domain: Domain, counting: Counting, leaves: Leaves | None = None) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        counting: Counting = Counting(),
+        leaves: Leaves | None = None,
+        kernels: type[Kernels] = Kernels,
+    ) -> None:
         self.domain = domain
         self.counting = counting
         self.leaves = leaves or Leaves(None, counting.per_mac)
-        self.kernels = Kernels(self.function, counting)
+        self.kernels = kernels(self.function, counting)
         self.kernels.sink = self
-        self.events: list[Event] = []
+        self.events: list[Any] = []
         self.guards: Guards = ()
         self._pending: list[_Fork] = []
         self._forks = 0
@@ -186,21 +192,19 @@ class Interpreter:
         if not (has_open(args) or has_open(kwargs)):
             return forward(*args, **kwargs)
         alike = self._alike.key(module)
-        return self._whole_call(
-            lambda a, k: self._once(alike, lambda: forward(*a, **k), a, k), args, kwargs
-        )
+        return self._whole_call(lambda a, k: self._once(alike, forward, a, k), args, kwargs)
 
     def elastic(self, module: Elastic, args: Any, kwargs: Any) -> Any:
         """A layer of open shape: run for each combination of its shapes and inputs."""
         layers = OpenValue(self.layers(module), self)
 
-        def run(layer: nn.Module, inputs: Any, named: Any) -> Any:
+        def run(layer: nn.Module, *inputs: Any, **named: Any) -> Any:
             # The whole layer is remembered, so its functions need not be.
             with torch._C.DisableTorchFunction():
                 return layer(*inputs, **named)
 
         return self._whole_call(
-            lambda a, k: self._once(id(a[0]), lambda: run(a[0], a[1:], k), a[1:], k),
+            lambda a, k: self._once(id(a[0]), partial(run, a[0]), a[1:], k),
             (layers, *args),
             kwargs,
         )
@@ -262,7 +266,7 @@ class Interpreter:
             self.kernels.sink.add(Count(*count(*amounts)))
         return output
 
-    def _once(self, owner: int, run: Callable[[], Any], args: Any, kwargs: Any) -> Any:
+    def _once(self, owner: int, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         key: tuple[Any, ...]
         if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
             key = owner, id(args[0])
@@ -270,12 +274,16 @@ class Interpreter:
             flat, spec = tree_flatten((args, kwargs))
             key = owner, spec, *(id(x) if isinstance(x, Tensor) else typed(x) for x in flat)
         if key not in self._whole:
-            with self.kernels.collecting() as count:
-                result = run()
+            result, count = self._run_whole(run, args, kwargs)
             with torch._C.DisableTorchFunction():
                 result = self.kernels.all_interned(result)
             self._whole[key] = result, count
         return self._whole[key]
+
+    def _run_whole(self, run: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+        with self.kernels.collecting() as count:
+            result = run(*args, **kwargs)
+        return result, count
 
     def forked(self, path: str, run: Callable[[], Any], concrete: Callable[[], Varying]) -> Any:
         """`run()`, and where Python needs one value, for each value; `concrete` lists all."""
@@ -328,7 +336,7 @@ class Interpreter:
     def _gathered(self, axes: Axes, mask: Any, number: Any, results: list[Any]) -> Any:
         if all(isinstance(result, Tensor) for result in results):
             return self.opened(gathered(axes, mask, number, results, id))
-        trees = [tree_flatten(_tuples(result)) for result in results]
+        trees = [tree_flatten(tuples(result)) for result in results]
         if any(spec != trees[0][1] for _, spec in trees):
             specs = gathered(axes, mask, number, [str(spec) for _, spec in trees])
             self.settled(specs)
@@ -354,6 +362,9 @@ class Interpreter:
     def _join_leaf(self, axes: Axes, masks: list[NDArray[np.bool_]], parts: list[Any]) -> Any:
         if all(part is parts[0] for part in parts):
             return parts[0]
+        return self.opened(self._either(axes, masks, parts))
+
+    def _either(self, axes: Axes, masks: list[NDArray[np.bool_]], parts: list[Any]) -> Varying:
         tables = [self.varying(part) for part in parts]
         wider = union([axes, *(table.axes for table in tables)])
         places, values = distinct([v for table in tables for v in table.values], _identity)
@@ -365,7 +376,15 @@ class Interpreter:
             here = np.broadcast_to(spread(mask, axes, wider), index.shape)
             index = np.where(here, spread(own[table.index], table.axes, wider), index)
         wider, index = simplified(wider, index)
-        return self.opened(Varying(wider, index, tuple(values)))
+        return Varying(wider, index, tuple(values))
+
+    def narrowed(self, value: Any, guard: Guard) -> Any:
+        """`value`, of which only where `guard` holds is still made use of."""
+        return value
+
+    def alike(self, values: list[Any]) -> bool:
+        """Whether tensors have the same one shape, whatever is decided."""
+        return all(value is values[0] for value in values)
 
     def loose_ends(self, sources: list[Varying], first: int, count: int) -> Varying:
         """Which of `count` nodes, numbered from `first`, no source names; for cells alike once."""
@@ -411,7 +430,7 @@ def _filled(value: Any, known: dict[int, Any]) -> Any:
     return value
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, torch.Size) else value
 
 

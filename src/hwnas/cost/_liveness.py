@@ -47,6 +47,10 @@ class Liveness(MacObserver):  # type: ignore[no-untyped-call]
                 self.live += size
         self.peak = max(self.peak, self.live)
 
+    def holds(self, storage: Any) -> bool:
+        """Whether `storage` counts."""
+        return storage._cdata in self._alive
+
     def _freed(self, key: int, size: int, _: object) -> None:
         del self._alive[key]
         self.live -= size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,10 +16,13 @@ from hwnas.cost._assembly import assembled
 from hwnas.cost._base import Cost
 from hwnas.cost._counting import Counting
 from hwnas.cost._domain import Domain, TooLargeError
+from hwnas.cost._holding import HoldingInterpreter
 from hwnas.cost._inputs import Inputs, arguments_of
 from hwnas.cost._interpreter import Event, ForwardError, Interpreter
 from hwnas.cost._kernels import UnsupportedError
 from hwnas.cost._leaves import LeafCost, Leaves
+from hwnas.cost._ledger import peak_parts
+from hwnas.cost._max_table import MaxTable
 from hwnas.cost._parameters import parameter_events
 from hwnas.cost._static import STATIC_METRICS, SUMS, static_costs
 from hwnas.cost._table import CostTable
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 LeafCosts: TypeAlias = Mapping[type[nn.Module], LeafCost] | None
 
 _TRACES = 64
+_PEAK = "peak_activation_bytes"
 _tracing = threading.Lock()  # `static_costs` sets switches of the process while it runs.
 
 
@@ -75,12 +79,18 @@ def cost_tables(
     reasons: dict[str, str] = {}
     sums = [name for name in wanted if name in SUMS]
     if isinstance(space, ModelSpace):
-        try:
-            found |= _tables(space, inputs, sums, counting, leaf_costs)
-        except (UnsupportedError, TooLargeError, ForwardError) as error:
-            reasons = dict.fromkeys(sums, str(error))
-            model = space.build(space.default())
-            static_costs(model, inputs, wanted, leaf_costs=leaf_costs)  # Its error says more.
+        makers: dict[tuple[str, ...], Callable[[], Mapping[str, Cost]]] = {}
+        if sums:
+            makers[tuple(sums)] = partial(_tables, space, inputs, sums, counting, leaf_costs)
+        if _PEAK in wanted:
+            makers[_PEAK,] = partial(_peak, space, inputs)
+        for names, make in makers.items():
+            try:
+                found |= make()
+            except (UnsupportedError, TooLargeError, ForwardError) as error:
+                reasons |= dict.fromkeys(names, str(error))
+                model = space.build(space.default())
+                static_costs(model, inputs, names, leaf_costs=leaf_costs)  # Its error says more.
     left = [name for name in wanted if name not in found]
     traces = _Traces(space, inputs, left, counting, leaf_costs)
     for name in wanted:
@@ -204,6 +214,20 @@ def _tables(
         name: CostTable(name, space, assembled(domain, *sums[name]), exact=True, domain=domain)
         for name in metrics
     }
+
+
+def _peak(space: ModelSpace, inputs: Inputs) -> dict[str, MaxTable]:
+    interpreter = HoldingInterpreter(Domain(space.decisions))
+    copy = twin(space.template, interpreter)
+    arguments = arguments_of(space.template, inputs)
+    with plain_kernels(), interpreter.kernels.observing():
+        given = arguments.each(interpreter.given)
+        interpreter.forked(
+            type(space.template).__name__, lambda: copy(*given.args, **given.kwargs), _nothing
+        )
+    domain = Domain(space.decisions)
+    parts = peak_parts(domain, interpreter.events)
+    return {_PEAK: MaxTable(_PEAK, space, parts, exact=True, domain=domain)}
 
 
 def _nothing() -> Varying:

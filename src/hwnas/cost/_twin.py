@@ -174,10 +174,16 @@ def _symbolic(module: Symbolic, interpreter: Interpreter) -> Callable[..., Any]:
 def _repeated(interpreter: Interpreter, depth: Varying, blocks: list[nn.Module], x: Any) -> Any:
     after = {0: x}
     for i, block in enumerate(blocks):
-        deeper = depth.where(lambda value, i=i: value is not None and value > i)  # type: ignore[misc]
-        with interpreter.under(Guard(depth.axes, deeper)) as somewhere:
+        mask = depth.where(lambda value, i=i: value is not None and value > i)  # type: ignore[misc]
+        deeper = Guard(depth.axes, mask)
+        with interpreter.under(deeper) as somewhere:
             if somewhere:
                 after[i + 1] = block(after[i])
+        if somewhere:
+            # What a block has put out is held on where it is the last, and by the next block.
+            last = depth.where(lambda value, i=i: value == i)  # type: ignore[misc]
+            after[i] = interpreter.narrowed(after[i], Guard(depth.axes, last))
+            after[i + 1] = interpreter.narrowed(after[i + 1], deeper)
     return interpreter.each(depth, lambda value: after[value])
 
 
@@ -187,8 +193,10 @@ def _cell(interpreter: Interpreter, cell: Cell, *inputs: Any) -> Any:
     states = list(cell.preprocessor(given)) if cell.preprocessor is not None else list(given)
     first = len(states)
     candidates = iter(cell.candidates)
+    parts: list[Any] = []
     for node in cell.slots:
-        parts = []
+        # As in a built cell, the parts of the node before are held until these are there.
+        made: list[Any] = []
         for slot in node:
             modules = {key: next(candidates) for key in slot.modules}
             pair = domain.apply(
@@ -200,7 +208,8 @@ def _cell(interpreter: Interpreter, cell: Cell, *inputs: Any) -> Any:
             def chosen(key: Any, modules: Any = modules) -> Any:
                 return modules[key](states[key[1]])
 
-            parts.append(interpreter.each(pair, chosen))
+            made.append(interpreter.each(pair, chosen))
+        parts = made
         states.append(sum(parts[1:], parts[0]))
     output = _concatenated(interpreter, cell, first, states[first:])
     return cell.postprocessor(output, given) if cell.postprocessor is not None else output
@@ -212,7 +221,7 @@ def _concatenated(interpreter: Interpreter, cell: Cell, first: int, nodes: list[
         return torch.cat(nodes, cell.concat_dim)
     sources = [interpreter.domain.formula(slot.source) for node in cell.slots for slot in node]
     loose = interpreter.loose_ends(sources, first, len(nodes))
-    if all(node is nodes[0] for node in nodes):
+    if interpreter.alike(nodes):
         # Nodes of one shape: only their number matters.
         count = OpenValue(interpreter.domain.apply(len, [loose], interpreter.guards), interpreter)
         return interpreter.function(_copies, (nodes[0], count, cell.concat_dim), {})
