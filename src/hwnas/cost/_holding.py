@@ -111,6 +111,7 @@ class HoldingKernels(Kernels):
         super().__init__(open_call, counting)
         self._liveness = self._observer = Liveness()
         self._inside = False
+        self._doubles: dict[tuple[int, int], Tensor] = {}
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -135,11 +136,22 @@ class HoldingKernels(Kernels):
             return func(*args, **kwargs)
         return self._open_call(func, args, kwargs)
 
+    def double(self, tensor: Tensor, number: int) -> Tensor:
+        """Another tensor like `tensor`, the same one for each number; number 0 is itself."""
+        if number == 0:
+            return tensor
+        key = id(tensor), number
+        if key not in self._doubles:
+            double = self._doubles[key] = _again(tensor)
+            self._codes[id(double)] = -len(self._doubles)
+        return self._doubles[key]
+
     def traced(self, run: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Trace]:
         """The result of `run`, and what it held; see `Trace`."""
         given = list(tensors_in((args, kwargs)))
-        # Equal arguments are one object here, but not in a network: each gets its own storage.
-        fresh = [_again(tensor) for tensor in given]
+        # Tensors are kept for other calls; those that this one is given have their own storages.
+        anew = {id(tensor): _again(tensor) for tensor in given}
+        fresh = [anew[id(tensor)] for tensor in given]
         args, kwargs = _with(iter(fresh), (args, kwargs))
         live = self._liveness
         live.hold(fresh)
@@ -149,7 +161,9 @@ class HoldingKernels(Kernels):
         if [(t.shape, t.stride()) for t in fresh] != [(t.shape, t.stride()) for t in given]:
             name = getattr(run, "__name__", repr(run))
             raise UnsupportedError(f"'{name}' changes the shape of a tensor in place")
-        owners = {tensor.untyped_storage()._cdata: -1 - j for j, tensor in enumerate(fresh)}
+        owners: dict[int, int] = {}
+        for j, tensor in enumerate(fresh):
+            owners.setdefault(tensor.untyped_storage()._cdata, -1 - j)
         sizes: list[int] = []
         leaves: list[int | None] = []
         for leaf in tree_flatten(tuples(result))[0]:
@@ -240,7 +254,7 @@ class HoldingInterpreter(Interpreter):
         if mask.size > _CELLS:
             labels = [self.domain.decisions[axis].label for axis in axes]
             raise TooLargeError(labels, mask.size)
-        done = [call(*make(list(values))) for values in combinations]
+        done = [call(*make(self._apart(found, list(values)))) for values in combinations]
 
         def table(amounts: list[int]) -> NDArray[np.int64]:
             cells = np.zeros(mask.shape, np.int64)
@@ -281,6 +295,17 @@ class HoldingInterpreter(Interpreter):
             else:
                 leaves.append(self.opened(gathered(axes, mask, number, list(parts), typed)))
         return tree_unflatten(leaves, trees[0][1])
+
+    def _apart(self, found: list[Any], values: list[Any]) -> list[Any]:
+        """Different tensors for different stand-ins: a forward may ask whether two are the same."""
+        owners: dict[int, list[int]] = {}
+        for place, (owner, value) in enumerate(zip(found, values, strict=True)):
+            if isinstance(value, Tensor):
+                known = owners.setdefault(id(value), [])
+                if id(owner) not in known:
+                    known.append(id(owner))
+                values[place] = self.kernels.double(value, known.index(id(owner)))
+        return values
 
     def _join_leaf(self, axes: Axes, masks: list[NDArray[np.bool_]], parts: list[Any]) -> Any:
         if all(part is parts[0] for part in parts) or not any(
