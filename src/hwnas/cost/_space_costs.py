@@ -54,9 +54,11 @@ def cost_tables(
 
     Each value is that of `static_costs(space.build(arch), inputs)`, to the last unit. Of a
     `ModelSpace`, the forward of the template runs once on tensors without data, each different
-    operator and shape once; the results are `CostTable`s. A space without a template, or whose
-    forward cannot be followed this way, gives `TracedCost`s, whose `reason` says why; if it has
-    few archs, they are all traced and the result is a table again. `space` is not changed.
+    operator and shape once; the results are `CostTable`s, and for `peak_activation_bytes`, which
+    is computed if it is named, a `MaxTable`: the most over all calls of the bytes that are held
+    then. A space without a template, or whose forward cannot be followed this way, gives
+    `TracedCost`s, whose `reason` says why; if it has few archs, they are all traced and the
+    result is a table again. `space` is not changed.
 
     Args:
         inputs, metrics, counting: as for `static_costs`.
