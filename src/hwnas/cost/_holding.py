@@ -142,7 +142,8 @@ class HoldingKernels(Kernels):
             return tensor
         key = id(tensor), number
         if key not in self._doubles:
-            double = self._doubles[key] = _again(tensor)
+            with torch._C.DisableTorchFunction():
+                double = self._doubles[key] = _again(tensor)
             self._codes[id(double)] = -len(self._doubles)
         return self._doubles[key]
 
