@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from hwnas.cost._feasible import FeasibleSet
 from hwnas.cost._filter import RangeFilter
 from hwnas.cost._limits import Distribution
+from hwnas.cost._table import CostTable
 from hwnas.cost._tabular import Tabular
 from hwnas.errors import CostError
 
@@ -41,10 +43,14 @@ class FilteredSet:
         for filter_ in given:
             if filter_.cost.space.fingerprint != space.fingerprint:
                 raise CostError(f"the cost '{filter_.cost.name}' belongs to another space")
-        tables = [f for f in given if isinstance(f.cost, Tabular)]
+        sure = [f for f in given if isinstance(f.cost, Tabular)]
         self.space = space
-        self.feasible = FeasibleSet(space, [limit for f in tables for limit in f.limits])  # type: ignore[misc]
-        self.asked = tuple(f for f in given if f not in tables)
+        try:
+            self.feasible = FeasibleSet(space, _limits(sure))
+        except CostError:  # A lower limit on a maximum that has a part of many decisions.
+            sure = [f for f in sure if isinstance(f.cost, CostTable) or f.min == -math.inf]
+            self.feasible = FeasibleSet(space, _limits(sure))
+        self.asked = tuple(f for f in given if f not in sure)
         self._drawn = self._kept = 0
 
     @property
@@ -110,3 +116,7 @@ class FilteredSet:
     def __str__(self) -> str:
         asked = [f"{cost.name} {op} {limit:g}" for f in self.asked for cost, op, limit in f.limits]
         return " and ".join([*([str(self.feasible)] if self.feasible.limits else []), *asked])
+
+
+def _limits(filters: Iterable[RangeFilter]) -> list[Any]:
+    return [limit for filter_ in filters for limit in filter_.limits]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from hwnas.errors import ArchError, CostError, SpaceError
 if TYPE_CHECKING:
     import numpy as np
 
-    from hwnas.cost import Count, FeasibleSet, RangeFilter
+    from hwnas.cost import Count, RangeFilter
     from hwnas.space import Arch, SearchSpace, Value
 
 _ENUMERABLE = 10_000
@@ -40,13 +40,13 @@ class Candidates:
     """
 
     def __init__(self, space: SearchSpace, filters: Iterable[RangeFilter] = ()) -> None:
+        from hwnas.cost import FilteredSet
+
         self.space = space
         self.filters = tuple(filters)
-        for filter_ in self.filters:
-            if filter_.cost.space.fingerprint != space.fingerprint:
-                raise CostError(f"the cost '{filter_.cost.name}' belongs to another space")
-        self._set, sure = _constructed(space, self.filters)
-        self.asked = tuple(f for f in self.filters if f not in sure)
+        inside = FilteredSet(space, self.filters) if self.filters else None
+        self._set = inside.feasible if inside is not None and inside.feasible.limits else None
+        self.asked = inside.asked if inside is not None else ()
         """The filters that do not hold by construction."""
 
     def holds(self, arch: Mapping[str, Value]) -> bool:
@@ -185,22 +185,6 @@ class Candidates:
             if child is not None and (value := self._violation(child)) <= worst:
                 worst, arch = value, child
         return worst, arch
-
-
-def _constructed(
-    space: SearchSpace, filters: Sequence[RangeFilter]
-) -> tuple[FeasibleSet | None, list[RangeFilter]]:
-    """The set of what keeps all filters on tables, if there are any, and these filters."""
-    from hwnas.cost import CostTable, FeasibleSet, MaxTable
-
-    sure = [f for f in filters if isinstance(f.cost, CostTable | MaxTable)]
-    if not sure:
-        return None, []
-    try:
-        return FeasibleSet(space, _limits(sure)), sure
-    except CostError:  # A lower limit on a maximum whose parts are large.
-        sure = [f for f in sure if isinstance(f.cost, CostTable) or f.min == -math.inf]
-        return FeasibleSet(space, _limits(sure)) if sure else None, sure
 
 
 def _limits(filters: Iterable[RangeFilter]) -> list[Any]:
