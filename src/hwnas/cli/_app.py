@@ -28,7 +28,7 @@ app.command("search", epilog=_search.EPILOG)(_search.search)
 app.command("show")(_show.show)
 app.command("report")(_report.report)
 app.command("export")(_export.export)
-app.command("measure")(_measure.measure)
+app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
 
 _DEBUG = "HWNAS_DEBUG"
 

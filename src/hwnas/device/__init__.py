@@ -8,6 +8,7 @@ from hwnas.device._export import check_onnx, export_onnx
 from hwnas.device._item import Item
 from hwnas.device._local import LocalDevice
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles
+from hwnas.device._onnx import example_inputs
 from hwnas.device._store import MeasurementStore, Stored
 from hwnas.device._store_files import export_store, import_store
 
@@ -27,6 +28,7 @@ __all__ = [
     "Stored",
     "Timing",
     "check_onnx",
+    "example_inputs",
     "export_onnx",
     "export_store",
     "import_store",

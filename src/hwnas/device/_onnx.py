@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import torch
 from torch import nn
 
 from hwnas.device._base import Inputs, Model, Prepared, Runtime
 from hwnas.device._export import export_onnx
+from hwnas.device._faults import naming
 from hwnas.device._onnx_precision import convert
 from hwnas.errors import ModelFault
 
@@ -30,6 +34,46 @@ class OnnxFileRuntime(Runtime):
         if self.precision in self._converted:
             path = convert(path, self.precision, inputs, folder)
         return Prepared(path, path.stat().st_size + sum(_external(path)))
+
+
+def example_inputs(path: str | os.PathLike[str], batch_size: int = 1) -> Inputs:
+    """Noise for each input of an ONNX file, always the same; zeros for inputs of whole numbers.
+
+    Raises:
+        ModelFault: the file cannot be read, has another batch size, or leaves the size of another
+            dimension open.
+    """
+    import onnx
+
+    file = Path(path)
+    if not file.is_file():
+        raise ModelFault(f"there is no ONNX file {file}")
+    with naming(f"cannot read {file}"):
+        graph = onnx.load(file, load_external_data=False).graph
+    constant = {tensor.name for tensor in graph.initializer}
+    generator, found = torch.Generator().manual_seed(0), []
+    for node in graph.input:
+        if node.name in constant:
+            continue
+        kind = node.type.tensor_type
+        sizes = [dim.dim_value or None for dim in kind.shape.dim]
+        if sizes and sizes[0] not in (None, batch_size):
+            raise ModelFault(
+                f"{file} takes batches of {sizes[0]}, not of {batch_size}; export it anew"
+            )
+        if None in sizes[1:]:
+            raise ModelFault(
+                f"{file}: input '{node.name}' has open sizes beside the batch", "dynamic shape"
+            )
+        shape = [batch_size, *(size for size in sizes[1:] if size)][: len(sizes)]
+        dtype = torch.from_numpy(
+            np.empty(0, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+        ).dtype
+        if dtype.is_floating_point:
+            found.append(torch.randn(shape, generator=generator).to(dtype))
+        else:
+            found.append(torch.zeros(shape, dtype=dtype))
+    return tuple(found)
 
 
 def check_inputs(names: list[str], inputs: Inputs) -> None:
