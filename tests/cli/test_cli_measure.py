@@ -42,10 +42,11 @@ def test_a_factory_at_several_batch_sizes(hwnas) -> None:
 def test_an_onnx_file_in_int8_as_a_table(hwnas, folder: Path) -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten())
     export_onnx(net, torch.randn(1, 3, 8, 8), folder / "net.onnx")
-    text = hwnas("measure", "net.onnx", "--precision", "int8").stdout
+    text = hwnas("measure", "net.onnx", "--precision", "int8", "--energy").stdout
     assert "onnxruntime" in text
     assert "int8" in text
     assert "items/s" in text
+    assert "energy (mJ)" in text
 
 
 @pytest.mark.parametrize(

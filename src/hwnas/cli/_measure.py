@@ -70,6 +70,15 @@ def measure(
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    energy: Annotated[
+        bool,
+        typer.Option(
+            "--energy",
+            metavar="",
+            help="Measure energy, too, where the host or the GPU has a meter that may be read.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")] = False,
 ) -> None:
     """Measure a model; or an exported network again, held against its budget."""
@@ -88,6 +97,7 @@ def measure(
             threads=threads,
             batch_size=size,
             accelerator=accelerator,
+            energy=energy,
         ) as device:
             taken += device.measure([model], inputs)
     if json:
@@ -95,7 +105,7 @@ def measure(
         return
     where = taken[0].environment
     say(f"{what}: {where.runtime} {where.runtime_version}, {precision}, threads={threads}")
-    print_wide(_latencies(taken))
+    print_wide(_latencies(taken, energy=energy))
     for warning in dict.fromkeys(text for one in taken for text in one.warnings):
         say(Text(warning, style="yellow"))
 
@@ -161,10 +171,11 @@ def _load(what: str, input_shape: str | None, batch_size: int) -> tuple[Model, I
     return model, (torch.randn(batch_size, *shape, generator=torch.Generator().manual_seed(0)),)
 
 
-def _latencies(taken: list[Measurement]) -> Table:
+def _latencies(taken: list[Measurement], *, energy: bool) -> Table:
     table = Table(box=None, padding=(0, 2), pad_edge=False)
-    heads = ("batch", "latency (ms)", "95 %", "p90", "p99", "items/s")
-    for head in (*heads, "cold start (ms)", "size (MB)", "peak memory (MB)"):
+    heads: tuple[str, ...] = ("batch", "latency (ms)", "95 %", "p90", "p99", "items/s")
+    heads += ("cold start (ms)", "size (MB)", "peak memory (MB)")
+    for head in heads + ("energy (mJ)",) * energy:
         table.add_column(head, justify="right")
     for one in taken:
         table.add_row(
@@ -177,6 +188,7 @@ def _latencies(taken: list[Measurement]) -> Table:
             _number(one.cold_start_ms),
             _number(one.size_bytes, 1e6),
             _number(one.peak_memory_bytes, 1e6),
+            *[_number(one.energy_mj)] * energy,
         )
     return table
 

@@ -111,12 +111,14 @@ class Runnable(ABC):
         size: bytes of that on disk.
         peak_memory: bytes by which memory rose from before loading to the first outputs: of the
             process's resident set, or of the accelerator. None where nobody tells.
+        energy: joules of one call, where a meter was asked for and is there.
     """
 
     clock: str = "wall"
     cold_start: float | None = None
     size: int | None = None
     peak_memory: int | None = None
+    energy: float | None = None
 
     @abstractmethod
     def run(self) -> None:

@@ -52,6 +52,7 @@ class LocalDevice(Device):
             hung. None takes what the runtime deems enough.
         memory_limit: bytes of private memory of the worker, beyond which a model is out of memory;
             None takes what the host has. Not kept on a GPU, whose driver maps far more.
+        energy: measure the energy of a call, too, where there is a meter: a second more per model.
         check: compare what the runtime computes with the eager model.
     """
 
@@ -68,6 +69,7 @@ class LocalDevice(Device):
         timing: Timing | None = None,
         time_limit: float | None = None,
         memory_limit: int | None = None,
+        energy: bool = False,
         check: bool = True,
     ) -> None:
         for what, value in (("threads", threads), ("batch_size", batch_size)):
@@ -92,6 +94,7 @@ class LocalDevice(Device):
             "accelerator": accelerator,
             "timing": asdict(timing or Timing()),
             "check": check,
+            "energy": energy,
             "memory_limit": None if accelerator != "cpu" else memory_limit or host_memory(),
         }
         self._worker: WorkerProcess | None = None

@@ -82,7 +82,8 @@ class Measurement:
     - `peak_memory_bytes`: by which memory rose, at its highest, from before loading to the end of
       the first call: the resident set of the process, or what PyTorch's allocator gave out on a
       GPU. Weights, activations and what the runtime needs for itself.
-    - `energy_mj`: of one call, by a meter that the host or the GPU has; never an estimate.
+    - `energy_mj`: of one call, where it was asked for and the host or the GPU has a meter: of the
+      processor packages (RAPL) or the GPU (NVML), with all else that ran there; never an estimate.
 
     Raises:
         DeviceError: a number is not finite and positive, or lies outside its interval.

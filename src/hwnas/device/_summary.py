@@ -62,6 +62,7 @@ def summarise(
                 cold_start_ms=None if model.cold_start is None else 1e3 * model.cold_start,
                 size_bytes=model.size,
                 peak_memory_bytes=model.peak_memory,
+                energy_mj=None if model.energy is None else 1e3 * model.energy,
             )
         )
     return results

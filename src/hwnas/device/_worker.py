@@ -22,6 +22,7 @@ from hwnas import _plugins
 from hwnas._pipes import die_with_parent, private_pipes, receive, send
 from hwnas.device._base import Inputs, Model, Runnable, Runtime
 from hwnas.device._canary import load_canary
+from hwnas.device._energy import energy_of, find_meter
 from hwnas.device._engine import Series, Timing, time_models
 from hwnas.device._faults import fault_of
 from hwnas.device._memory import limit_memory
@@ -71,6 +72,7 @@ class _Worker:
             precision=settings["precision"],
             accelerator=settings["accelerator"],
         )
+        self._meter = find_meter(settings["accelerator"]) if settings["energy"] else None
         self._canary = load_canary(self._runtime)
 
     def measure(self, header: dict[str, Any], parts: list[bytes]) -> list[dict[str, Any]]:
@@ -93,6 +95,15 @@ class _Worker:
                 good[index] = one
             else:
                 results[index] = _fault(one.error, header["models"][index]["where"])
+        if self._meter is not None:
+            for index in list(good):
+                where = header["models"][index]["where"]
+                send(self._replies, {"event": "step", "where": where, "model": index})
+                try:
+                    loaded[index].energy = energy_of(loaded[index], self._meter)
+                except Exception as error:  # noqa: BLE001 - a model may raise anything
+                    results[index] = _fault(error, where)
+                    del good[index]
         if not good:
             return results
         measurements = summarise(
