@@ -10,6 +10,7 @@ from torch import Tensor
 from hwnas import _plugins
 from hwnas.device import Measurement, Runnable, Timing
 from hwnas.device._engine import Usage, time_models
+from hwnas.device._stats import trimmed_mean
 from hwnas.device._summary import summarise
 from hwnas.errors import DeviceError
 
@@ -59,7 +60,7 @@ def measure(
         runtime=_plugins.load("runtimes", "torch")(),
         batch_size=1,
         clock="wall",
-        confidence=0.95,
+        timing=timing,
         reference=1e3 * CANARY,
     )
 
@@ -96,6 +97,47 @@ def test_the_most_rounds_are_kept() -> None:
     assert one.n == 20
 
 
+def test_without_a_width_every_round_is_made_unless_the_cap_comes_first() -> None:
+    (one,) = measure(Host(noise=0), 1e-3, timing=Timing(width=None, rounds=(1, 37)))
+    assert (one.n, one.converged) == (37, True)
+    (one,) = measure(Host(), 1e-3, timing=Timing(width=None, time_cap=1e-9, rounds=(1, 37)))
+    assert (one.n, one.converged) == (1, False)
+
+
+def test_the_warm_up_is_as_long_as_asked() -> None:
+    host = Host()
+    for asked, made in ((0, 1), (1, 1), (5, 5)):
+        model = Simulated(host, 1.0)
+        timing = Timing(warm_up=asked, rounds=(1, 1), time_cap=60)
+        time_models([model], Simulated(host, CANARY), timing)
+        assert model.blocks == made + 1
+
+
+def test_the_trimmed_mean_leaves_out_the_share_asked_for() -> None:
+    assert trimmed_mean([*range(2, 20), -1e9, 1e9], 0.1)[0] == pytest.approx(10.5)
+    assert trimmed_mean([1.0, 2.0, 6.0], 0.0)[0] == pytest.approx(3.0)
+    assert trimmed_mean([1.0, 2.0, 9.0], 0.999)[0] == 2.0
+    assert trimmed_mean([5.0], 0.5) == (5.0, 0.0)
+    assert trimmed_mean([1.0, 2.0], 0.99)[0] == 1.5
+    (one,) = measure(Host(), 1e-3, timing=Timing(outlier=0.2))
+    assert one.trimmed is not None
+    assert one.trimmed.outlier == 0.2
+    assert one.trimmed.value == pytest.approx(1.0, rel=0.02)
+    assert Measurement.from_dict(one.to_dict()) == one
+
+
+def test_a_measurement_can_be_told_at_another_reference() -> None:
+    (one,) = measure(Host(), 1e-3, timing=Timing(outlier=0.2))
+    other = one.at(4e3 * CANARY)
+    assert other.median == pytest.approx(4 * one.median)
+    assert other.low < other.median < other.samples.p99
+    assert other.canary is not None
+    assert other.canary.drift == pytest.approx((1 + one.canary.drift) / 4 - 1)  # type: ignore
+    assert other.trimmed is not None
+    assert other.trimmed.value == pytest.approx(4 * one.trimmed.value)  # type: ignore
+    assert one.raw_median == other.raw_median
+
+
 def test_models_that_are_known_leave_the_loop() -> None:
     host = Host(noise=0.0)
     steady, wild = Simulated(host, 1e-3), Simulated(Host(noise=1.0), 1e-3)
@@ -112,7 +154,15 @@ def test_short_models_run_in_blocks_of_a_millisecond() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"width": 0.0}, {"confidence": 1.0}, {"rounds": (0, 5)}, {"rounds": (9, 5)}]
+    "bad",
+    [
+        {"width": 0.0},
+        {"confidence": 1.0},
+        {"rounds": (0, 5)},
+        {"rounds": (9, 5)},
+        {"warm_up": -1},
+        {"outlier": 1.0},
+    ],
 )
 def test_impossible_timings_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(DeviceError, match="timing"):

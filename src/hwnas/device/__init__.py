@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hwnas.device._base import Device, Inputs, Model, Runnable, Runtime
-from hwnas.device._engine import Timing
 from hwnas.device._export import check_onnx, export_onnx
 from hwnas.device._item import Item
 from hwnas.device._local import LocalDevice
-from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles
+from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
 from hwnas.device._onnx import example_inputs
 from hwnas.device._store import MeasurementStore, Stored
 from hwnas.device._store_files import export_store, import_store
+from hwnas.device._timing import Timing
 
 __all__ = [
     "Canary",
@@ -27,6 +27,7 @@ __all__ = [
     "Runtime",
     "Stored",
     "Timing",
+    "TrimmedMean",
     "check_onnx",
     "example_inputs",
     "export_onnx",

@@ -17,6 +17,7 @@ from hwnas.device._agreement import check_agreement, check_finite, eager_outputs
 from hwnas.device._faults import naming
 from hwnas.device._measurement import Measurement
 from hwnas.device._memory import PeakMemory
+from hwnas.device._timing import Timing
 from hwnas.errors import DeviceError, ModelFault
 
 _Device = TypeVar("_Device", bound="Device")
@@ -46,6 +47,11 @@ class Device(ABC):
 
     name: str
 
+    @property
+    def conditions(self) -> dict[str, str | int]:
+        """What tells its measurements from others' in a `MeasurementStore`, as far as it knows."""
+        return {"device": self.name}
+
     def measure(
         self,
         models: Sequence[Model],
@@ -69,6 +75,9 @@ class Device(ABC):
         self,
         models: Sequence[Model],
         inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]],
+        *,
+        timing: Timing | None = None,
+        parts: bool = False,
     ) -> list[Measurement | ModelFault]:
         """Measure `models`, interleaved with one another where the device can.
 
@@ -76,6 +85,9 @@ class Device(ABC):
             models: modules or paths of ONNX files.
             inputs: a tensor, or a tuple of tensors for a forward with several arguments, that
                 serves every model; or a list with one tuple per model. With batch dimension.
+            timing: for this call; None takes the device's own. A device that does no timing of
+                its own passes it over.
+            parts: the models are parts of networks, whose inputs need not begin with the batch.
 
         Returns a measurement, or the reason that there is none, for each model in order.
 

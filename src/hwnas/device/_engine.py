@@ -17,34 +17,9 @@ from dataclasses import dataclass, field
 
 from hwnas.device._base import Runnable
 from hwnas.device._stats import median_interval
-from hwnas.errors import DeviceError
+from hwnas.device._timing import Timing
 
 _LONG = 10e-3  # seconds of a call beyond which a cold cache does not count
-
-
-@dataclass(frozen=True)
-class Timing:
-    """When a measurement is good enough, and when it ends all the same.
-
-    Attributes:
-        width: half width of the interval of the median that is asked for, as a ratio.
-        confidence: of that interval.
-        time_cap: seconds to spend on one model, after its warm-up, before giving up on `width`.
-        rounds: fewest and most rounds; the fewest also hold against the cap.
-        block: seconds that one block of calls lasts at least.
-    """
-
-    width: float = 0.02
-    confidence: float = 0.95
-    time_cap: float = 0.7
-    rounds: tuple[int, int] = (8, 1000)
-    block: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if min(self.width, self.time_cap, self.block) <= 0 or not 0 < self.confidence < 1:
-            raise DeviceError("timing: width, time_cap and block must be positive, confidence < 1")
-        if not 1 <= self.rounds[0] <= self.rounds[1]:
-            raise DeviceError(f"timing: rounds are (fewest, most), not {self.rounds}")
 
 
 @dataclass
@@ -142,17 +117,28 @@ def _done(one: Series, timing: Timing) -> bool:
     fewest, most = timing.rounds
     # The interval costs more than a short block, so it is not drawn up every time.
     last = n >= most or (n >= fewest and one.spent >= timing.time_cap)
-    if n >= fewest and (last or n % 4 == 0):
+    if timing.width is None:
+        one.converged = n >= most
+    elif n >= fewest and (last or n % 4 == 0):
         median, low, high = median_interval(one.ratios, timing.confidence)
         one.converged = high - low <= 2 * timing.width * median
     return last or one.converged
 
 
 def _warm_up(model: Runnable, timing: Timing) -> float:
-    """Run until it gets no faster, or a quarter of the cap is over; seconds per call."""
+    """Run as often as asked, or until it gets no faster; or a quarter of the cap is over.
+
+    Returns seconds per call, of one call at least.
+    """
     end = time.perf_counter() + timing.time_cap / 4
-    model.block(1)
     fastest, steady = model.block(1), 0
+    if timing.warm_up is not None:
+        for _ in range(timing.warm_up - 1):
+            if time.perf_counter() >= end:
+                break
+            fastest = min(fastest, model.block(1))
+        return fastest
+    fastest = model.block(1)
     while steady < 3 and time.perf_counter() < end:
         calls = _calls(fastest, timing)
         seconds = model.block(calls) / calls

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from hwnas import _plugins
 from hwnas.device._base import Device, Inputs, Model, Runtime
-from hwnas.device._engine import Timing
 from hwnas.device._lock import host_lock
 from hwnas.device._measurement import Measurement
 from hwnas.device._memory import host_memory
 from hwnas.device._paths import cache_folder
 from hwnas.device._process import WorkerLost, WorkerProcess
+from hwnas.device._timing import Timing
 from hwnas.errors import DeviceError, ModelFault
 
 
@@ -97,26 +97,44 @@ class LocalDevice(Device):
             "energy": energy,
             "memory_limit": None if accelerator != "cpu" else memory_limit or host_memory(),
         }
+        self._conditions: dict[str, str | int] = {
+            "device": name,
+            "runtime": runtime,
+            "runtime_version": made.version,
+            "threads": threads,
+            "batch_size": batch_size,
+            "precision": precision,
+            "accelerator": made.hardware,
+            "metric": "latency",
+        }
         self._worker: WorkerProcess | None = None
         self._mutex = threading.Lock()
+
+    @property
+    def conditions(self) -> dict[str, str | int]:
+        """All that a store knows of a measurement."""
+        return dict(self._conditions)
 
     def measure_each(
         self,
         models: Sequence[Model],
         inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]],
+        *,
+        timing: Timing | None = None,
+        parts: bool = False,
     ) -> list[Measurement | ModelFault]:
         """Latency in ms of one call of each model on the whole batch; see `Device.measure_each`."""
         if isinstance(models, (str, Path, nn.Module)):
             raise DeviceError(f"device '{self.name}' measures a list of models: [model]")
         each = _per_model(inputs, len(models))
-        for index, tensors in enumerate(each):
+        for index, tensors in enumerate([] if parts else each):
             self._check_batch(_where(models, index), tensors)
         results: dict[int, Measurement | ModelFault] = {}
         groups = [list(range(len(models)))]
         with self._mutex, host_lock():
             while groups:
                 if group := groups.pop():
-                    left = self._measure_group(group, models, each, results)
+                    left = self._measure_group(group, models, each, results, timing)
                     groups.extend(reversed(left))
         return [results[index] for index in range(len(models))]
 
@@ -126,6 +144,7 @@ class LocalDevice(Device):
         models: Sequence[Model],
         inputs: Sequence[Inputs],
         results: dict[int, Measurement | ModelFault],
+        timing: Timing | None,
     ) -> list[list[int]]:
         """Measure some of the models together; returns the groups that are left to measure."""
         request = _Request()
@@ -137,7 +156,11 @@ class LocalDevice(Device):
         sent = [index for index in group if index not in results]
         if not sent:
             return []
-        header = {"models": request.entries, "reference": self.reference}
+        header = {
+            "models": request.entries,
+            "reference": self.reference,
+            "timing": None if timing is None else asdict(timing),
+        }
         try:
             reply = self._open().request(header, request.parts, self._time_limit)
         except WorkerLost as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from statistics import NormalDist
 from typing import Any, ClassVar
 
@@ -19,6 +19,18 @@ class Percentiles:
     p10: float
     p90: float
     p99: float
+
+
+@dataclass(frozen=True)
+class TrimmedMean:
+    """The mean of the samples without the share `outlier`, half of it at each end of them.
+
+    `value` and its standard error `std` are in the measurement's unit.
+    """
+
+    outlier: float
+    value: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,8 @@ class Measurement:
     - `energy_mj`: of one call, where it was asked for and the host or the GPU has a meter: of the
       processor packages (RAPL) or the GPU (NVML), with all else that ran there; never an estimate.
 
+    `trimmed` is there if the timing asked for one.
+
     Raises:
         DeviceError: a number is not finite and positive, or lies outside its interval.
     """
@@ -109,10 +123,12 @@ class Measurement:
     size_bytes: int | None = None
     peak_memory_bytes: int | None = None
     energy_mj: float | None = None
+    trimmed: TrimmedMean | None = None
 
     def __post_init__(self) -> None:
         canary = () if self.canary is None else (self.canary.median, self.canary.reference)
-        for number in (self.median, self.low, self.high, self.raw_median, *canary):
+        mean = () if self.trimmed is None else (self.trimmed.value,)
+        for number in (self.median, self.low, self.high, self.raw_median, *canary, *mean):
             if not (math.isfinite(number) and number > 0):
                 raise DeviceError(f"{self.metric} on '{self.device}' came out as {number}")
         if not self.low <= self.median <= self.high:
@@ -132,6 +148,22 @@ class Measurement:
         """The median, with the standard deviation that its interval implies (normal)."""
         z = NormalDist().inv_cdf((1 + self.confidence) / 2)
         return Estimate(self.median, (self.high - self.low) / (2 * z))
+
+    def at(self, reference: float) -> Measurement:
+        """The same at another reference speed of the canary (ms); unchanged without a canary."""
+        if self.canary is None or self.canary.reference == reference:
+            return self
+        factor = reference / self.canary.reference
+        mean = self.trimmed
+        return replace(
+            self,
+            median=self.median * factor,
+            low=self.low * factor,
+            high=self.high * factor,
+            samples=Percentiles(*(factor * value for value in astuple(self.samples))),
+            canary=replace(self.canary, reference=reference),
+            trimmed=mean and replace(mean, value=mean.value * factor, std=mean.std * factor),
+        )
 
     @property
     def p50(self) -> float:
@@ -169,11 +201,13 @@ class Measurement:
             )
         try:
             canary, affinity = values["canary"], values["environment"].get("affinity")
+            trimmed = values.get("trimmed")
             return cls(
                 **{
                     **values,
                     "samples": Percentiles(**values["samples"]),
                     "canary": None if canary is None else Canary(**canary),
+                    "trimmed": None if trimmed is None else TrimmedMean(**trimmed),
                     "warnings": tuple(values["warnings"]),
                     "environment": Environment(
                         **{

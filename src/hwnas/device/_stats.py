@@ -22,6 +22,22 @@ def _rank(n: int, confidence: float) -> int:
     return max(k, 1)
 
 
+def trimmed_mean(samples: Sequence[float], outlier: float) -> tuple[float, float]:
+    """The mean without the share `outlier`, half of it at each end, and its standard error.
+
+    At least one sample is left. The error is that of the Winsorised samples; of a single sample it
+    is 0. Source: Tukey and McLaughlin, Sankhya A 25 (1963).
+    """
+    ordered = np.sort(np.asarray(samples, dtype=float))
+    n = len(ordered)
+    cut = min(int(n * outlier / 2), (n - 1) // 2)
+    kept = ordered[cut : n - cut]
+    if n == 1:
+        return float(kept[0]), 0.0
+    spread = float(np.std(np.clip(ordered, kept[0], kept[-1]), ddof=1))
+    return float(kept.mean()), spread * n**0.5 / len(kept)
+
+
 def median_interval(samples: Sequence[float], confidence: float) -> tuple[float, float, float]:
     """Median, low and high: the order-statistic (binomial) interval of the median.
 

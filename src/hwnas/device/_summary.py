@@ -9,8 +9,9 @@ import numpy as np
 from hwnas.device._base import Runnable, Runtime
 from hwnas.device._engine import Series, Usage
 from hwnas.device._environment import environment
-from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles
-from hwnas.device._stats import median_interval
+from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
+from hwnas.device._stats import median_interval, trimmed_mean
+from hwnas.device._timing import Timing
 
 _DRIFT = 0.05  # of the canary from its reference
 _CPU_SHARE = 0.9  # below it, somebody else had the CPU
@@ -27,7 +28,7 @@ def summarise(
     runtime: Runtime,
     batch_size: int,
     clock: str,
-    confidence: float,
+    timing: Timing,
     reference: float | None,
 ) -> list[Measurement]:
     """One latency measurement (ms) per model and its series, in which nothing went wrong.
@@ -41,7 +42,7 @@ def summarise(
     results = []
     for model, one in zip(models, series, strict=True):
         values = np.asarray(one.ratios) * speed.reference
-        median, low, high = median_interval(values.tolist(), confidence)
+        median, low, high = median_interval(values.tolist(), timing.confidence)
         p10, p90, p99 = np.percentile(values, (10, 90, 99)).tolist()
         results.append(
             Measurement(
@@ -51,7 +52,7 @@ def summarise(
                 median=median,
                 low=low,
                 high=high,
-                confidence=confidence,
+                confidence=timing.confidence,
                 n=len(one.raw),
                 samples=Percentiles(p10, p90, p99),
                 raw_median=1e3 * float(np.median(one.raw)),
@@ -63,6 +64,9 @@ def summarise(
                 size_bytes=model.size,
                 peak_memory_bytes=model.peak_memory,
                 energy_mj=None if model.energy is None else 1e3 * model.energy,
+                trimmed=None
+                if timing.outlier is None
+                else TrimmedMean(timing.outlier, *trimmed_mean(values.tolist(), timing.outlier)),
             )
         )
     return results

@@ -23,10 +23,11 @@ from hwnas._pipes import die_with_parent, private_pipes, receive, send
 from hwnas.device._base import Inputs, Model, Runnable, Runtime
 from hwnas.device._canary import load_canary
 from hwnas.device._energy import energy_of, find_meter
-from hwnas.device._engine import Series, Timing, time_models
+from hwnas.device._engine import Series, time_models
 from hwnas.device._faults import fault_of
 from hwnas.device._memory import limit_memory
 from hwnas.device._summary import summarise
+from hwnas.device._timing import Timing
 from hwnas.errors import HwnasError, describe
 
 _M_MMAP_THRESHOLD = -3
@@ -65,8 +66,7 @@ class _Worker:
     def __init__(self, settings: dict[str, Any], replies: BinaryIO) -> None:
         self._device, self._replies = settings["device"], replies
         self._check, self._batch_size = settings["check"], settings["batch_size"]
-        timing = settings["timing"]
-        self._timing = Timing(**{**timing, "rounds": tuple(timing["rounds"])})
+        self._timing = _timing(settings["timing"])
         self._runtime: Runtime = _plugins.load("runtimes", settings["runtime"])(
             threads=settings["threads"],
             precision=settings["precision"],
@@ -77,6 +77,7 @@ class _Worker:
 
     def measure(self, header: dict[str, Any], parts: list[bytes]) -> list[dict[str, Any]]:
         """A measurement or a fault for each model, as JSON."""
+        timing = self._timing if header["timing"] is None else _timing(header["timing"])
         results: list[dict[str, Any]] = [{} for _ in header["models"]]
         loaded: dict[int, Runnable] = {}
         for index, model in enumerate(header["models"]):
@@ -88,7 +89,7 @@ class _Worker:
         if not loaded:
             return results
         send(self._replies, {"event": "step", "where": "while timing", "count": len(loaded)})
-        series, canary, usage = time_models(list(loaded.values()), self._canary, self._timing)
+        series, canary, usage = time_models(list(loaded.values()), self._canary, timing)
         good: dict[int, Series] = {}
         for index, one in zip(loaded, series, strict=True):
             if one.error is None:
@@ -115,7 +116,7 @@ class _Worker:
             runtime=self._runtime,
             batch_size=self._batch_size,
             clock=self._canary.clock,
-            confidence=self._timing.confidence,
+            timing=timing,
             reference=header["reference"],
         )
         for index, measurement in zip(good, measurements, strict=True):
@@ -133,6 +134,10 @@ class _Worker:
             # objects, not data from outside.
             source = cloudpickle.loads(parts[model["module"]])
         return self._runtime.load(source, tensors, check=self._check)
+
+
+def _timing(data: dict[str, Any]) -> Timing:
+    return Timing(**{**data, "rounds": tuple(data["rounds"])})
 
 
 def _fault(error: Exception, where: str) -> dict[str, Any]:
