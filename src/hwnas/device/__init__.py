@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwnas.device._base import Device, Inputs, Model, Runnable, Runtime
+from hwnas.device._calibration import Calibration
 from hwnas.device._export import check_onnx, export_onnx
 from hwnas.device._item import Item
 from hwnas.device._local import LocalDevice
@@ -13,6 +14,7 @@ from hwnas.device._store_files import export_store, import_store
 from hwnas.device._timing import Timing
 
 __all__ = [
+    "Calibration",
     "Canary",
     "Device",
     "Environment",
