@@ -357,6 +357,48 @@ def test_plain_modules_of_one_class_that_differ_in_attributes() -> None:
     check_all(space_of(setup, forward))
 
 
+class Traced(nn.Module):
+    """Notes each of its runs where all see it."""
+
+    runs: list[torch.Size] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.runs.append(x.shape)
+        return x.relu()
+
+
+def test_modules_that_are_alike_run_once_for_each_shape() -> None:
+    def setup(net: Any) -> None:
+        net.conv = hs.nn.Conv2d(3, Choice([4, 8]), 3)
+        net.first, net.second = Traced(), Traced()
+
+    space = space_of(setup, lambda net, x: net.second(net.first(net.conv(x))))
+    Traced.runs.clear()
+    cost_tables(space, (2, 3, 8, 8), ["macs"])
+    assert len(Traced.runs) == 2
+
+
+class Keeps(nn.Module):
+    """Keeps the number of its input's channels for others to read."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept = x.shape[1]
+        return x.relu()
+
+
+def test_modules_that_change_in_their_forward_are_not_taken_for_each_other() -> None:
+    def setup(net: Any) -> None:
+        net.conv = hs.nn.Conv2d(3, Choice([4, 8]), 3, stride=Choice([1, 2], label="stride"))
+        net.pool = nn.AdaptiveAvgPool2d(2)
+        net.first, net.second = Keeps(), Keeps()
+
+    def forward(net: Any, x: Tensor) -> Any:
+        x = net.second(net.first(net.pool(net.conv(x))))
+        return x @ x if net.second.kept else x
+
+    check_all(space_of(setup, forward))
+
+
 @torch.library.custom_op("hwnas_tables::opaque", mutates_args=())
 def opaque(x: Tensor) -> Tensor:
     return torch.from_numpy(x.numpy() * 2)

@@ -11,6 +11,11 @@ from torch import Tensor, nn
 _PLAIN = (int, float, str, bool, type(None), torch.dtype, torch.device, torch.Size)
 
 
+def attributes(module: nn.Module) -> list[list[int]]:
+    """Which objects a module and its parts hold now."""
+    return [list(map(id, vars(part).values())) for part in module.modules()]
+
+
 class Alike:
     """Tells modules apart by class and attributes, and parts without data by shape and type.
 
@@ -44,4 +49,6 @@ class Alike:
             return kind, tuple([(self._of(k), self._of(part)) for k, part in value.items()])
         if kind is list or kind is tuple:
             return kind, tuple([self._of(part) for part in value])
+        if kind is set:
+            return kind, frozenset(map(self._of, value))
         return id(value)

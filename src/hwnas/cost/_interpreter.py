@@ -9,7 +9,7 @@ inside, and layers of open shape, are taken whole. Where Python needs one value 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from hwnas.cost._alike import Alike
+from hwnas.cost._alike import Alike, attributes
 from hwnas.cost._counting import Counting
 from hwnas.cost._domain import Domain, Guard, Guards, TooLargeError, gathered
 from hwnas.cost._kernels import Count, Kernels, UnsupportedError
@@ -84,6 +84,7 @@ class Interpreter:
         self._forks = 0
         self._layers: dict[tuple[type, str], nn.Module] = {}
         self._alike = Alike()
+        self._changing: set[int] = set()
         self._loose: dict[tuple[Any, ...], Varying] = {}
         self._short: dict[tuple[Any, ...], nn.Module] = {}
         self._whole: dict[tuple[Any, ...], tuple[Any, Count]] = {}
@@ -187,12 +188,31 @@ class Interpreter:
 
     # Modules.
 
-    def leaf(self, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        """A module without choices inside: run whole for each combination of its inputs."""
-        if not (has_open(args) or has_open(kwargs)):
-            return forward(*args, **kwargs)
-        alike = self._alike.key(module)
-        return self._whole_call(lambda a, k: self._once(alike, forward, a, k), args, kwargs)
+    def leaf(self, module: nn.Module) -> Callable[..., Any]:
+        """The forward of a module without choices inside.
+
+        It runs whole for each combination of its inputs; once for modules that are alike, unless
+        it is seen to change the module.
+        """
+        forward, alike = module.forward, self._alike.key(module)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            before = attributes(module)
+            result = forward(*args, **kwargs)
+            if attributes(module) != before:
+                self._changing.add(alike)
+            return result
+
+        def once(args: Any, kwargs: Any) -> Any:
+            owner = id(module) if alike in self._changing else ("alike", alike)
+            return self._once(owner, run, args, kwargs)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            if not (has_open(args) or has_open(kwargs)):
+                return forward(*args, **kwargs)
+            return self._whole_call(once, args, kwargs)
+
+        return called
 
     def elastic(self, module: Elastic, args: Any, kwargs: Any) -> Any:
         """A layer of open shape: run for each combination of its shapes and inputs."""
@@ -266,7 +286,7 @@ class Interpreter:
             self.kernels.sink.add(Count(*count(*amounts)))
         return output
 
-    def _once(self, owner: int, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _once(self, owner: Hashable, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         key: tuple[Any, ...]
         if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
             key = owner, id(args[0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -88,7 +90,8 @@ def cost_tables(
             makers[_PEAK,] = partial(_peak, space, inputs)
         for names, make in makers.items():
             try:
-                found |= make()
+                with _uncollected():
+                    found |= make()
             except (UnsupportedError, TooLargeError, ForwardError) as error:
                 reasons |= dict.fromkeys(names, str(error))
                 model = space.build(space.default())
@@ -230,6 +233,21 @@ def _peak(space: ModelSpace, inputs: Inputs) -> dict[str, MaxTable]:
     domain = Domain(space.decisions)
     parts = peak_parts(domain, interpreter.events)
     return {_PEAK: MaxTable(_PEAK, space, parts, exact=True, domain=domain)}
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No passes of the garbage collector, which go over all of PyTorch and take 0.1 s and more.
+
+    What is made inside is in use until the end.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _nothing() -> Varying:

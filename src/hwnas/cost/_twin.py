@@ -52,7 +52,7 @@ class _Wiring:
         interpreter = self.interpreter
         if not self.labels(module):
             interpreter.leaves.mark(module, interpreter.counted)
-            _set_forward(module, partial(_leaf, interpreter, module, module.forward))
+            _set_forward(module, interpreter.leaf(module))
             return
         if isinstance(module, Elastic):
             module.__class__ = _Layer
@@ -121,12 +121,6 @@ def _attribute(layer: nn.Module, name: str) -> Any:
 
 def _read(interpreter: Interpreter, value: Any, _: nn.Module) -> Any:
     return interpreter.read(value)
-
-
-def _leaf(
-    interpreter: Interpreter, module: nn.Module, forward: Any, *args: Any, **kwargs: Any
-) -> Any:
-    return interpreter.leaf(module, forward, args, kwargs)
 
 
 def _open_parameter(
