@@ -27,13 +27,14 @@ class Alike:
         self._first: dict[Hashable, int] = {}
         self._known: dict[int, int] = {}
 
-    def key(self, module: nn.Module) -> int:
-        """The id of the first module that was like this one."""
+    def key(self, module: nn.Module, own: dict[str, Any] | None = None) -> int:
+        """The id of the first module that was like this one, or would be with attributes `own`."""
         key = self._known.get(id(module))
         if key is None:
             self._known[id(module)] = id(module)  # Ends cycles.
-            own = tuple([(name, self._of(value)) for name, value in vars(module).items()])
-            key = self._first.setdefault((type(module), own), id(module))
+            items = (vars(module) if own is None else own).items()
+            told = type(module), tuple([(name, self._of(value)) for name, value in items])
+            key = self._first.setdefault(told, id(module))
             self._known[id(module)] = key
         return key
 

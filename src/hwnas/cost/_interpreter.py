@@ -194,16 +194,17 @@ class Interpreter:
         It runs whole for each combination of its inputs; once for modules that are alike, unless
         it is seen to change the module.
         """
-        forward, alike = module.forward, self._alike.key(module)
+        forward, own = module.forward, dict(vars(module))  # Its forward is about to be replaced.
 
         def run(*args: Any, **kwargs: Any) -> Any:
             before = attributes(module)
             result = forward(*args, **kwargs)
             if attributes(module) != before:
-                self._changing.add(alike)
+                self._changing.add(self._alike.key(module))
             return result
 
         def once(args: Any, kwargs: Any) -> Any:
+            alike = self._alike.key(module, own)
             owner = id(module) if alike in self._changing else ("alike", alike)
             return self._once(owner, run, args, kwargs)
 
