@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from hwnas.errors import TrialError, UsageError
-from hwnas.tasks import Data, Reporter, check_metrics, classify, trainer_options
+from hwnas.tasks import (
+    Data,
+    Reporter,
+    Trainer,
+    check_metrics,
+    check_trainer,
+    classify,
+    trainer_options,
+)
 
 
 def mine(  # type: ignore[no-untyped-def]
@@ -118,6 +126,22 @@ def test_a_missing_option_is_named() -> None:
 def test_a_function_that_is_no_trainer_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'without_seed' does not fit train.*'seed'"):
         trainer_options(without_seed, {})
+
+
+async def later(
+    model: torch.nn.Module, data: Data, report: Reporter, *, seed: int
+) -> dict[str, float]:
+    return {"accuracy": 1.0}
+
+
+def stepwise(model: torch.nn.Module, data: Data, report: Reporter, *, seed: int) -> Iterator[float]:
+    yield 1.0
+
+
+@pytest.mark.parametrize("trainer", [later, stepwise])
+def test_functions_that_train_nothing_when_called_are_refused(trainer: Trainer) -> None:
+    with pytest.raises(UsageError, match=r"is a \w+ function; write a plain function"):
+        check_trainer(trainer, {})
 
 
 def test_open_ended_options_become_what_they_read_as() -> None:

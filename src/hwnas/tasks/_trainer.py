@@ -22,6 +22,7 @@ A trainer is any function
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from numbers import Real
@@ -31,6 +32,13 @@ from torch import Tensor
 
 from hwnas.errors import TrialError, UsageError
 from hwnas.tasks._options import convert, signature
+
+_NOT_CALLED = (
+    ("a coroutine function", inspect.iscoroutinefunction),
+    ("an async generator function", inspect.isasyncgenfunction),
+    ("a generator function", inspect.isgeneratorfunction),
+)
+"""Functions whose call trains nothing yet."""
 
 
 class Reporter(Protocol):
@@ -88,12 +96,16 @@ def check_trainer(trainer: Trainer, options: Mapping[str, Any]) -> None:
     """Check that `trainer` can be called as the contract says, with these options.
 
     Raises:
-        UsageError: an option that it does not have, one that is missing, or another signature.
+        UsageError: an option that it does not have, one that is missing, another signature, or a
+            coroutine or generator function.
     """
+    name = f"trainer '{getattr(trainer, '__name__', type(trainer).__name__)}'"
+    for kind, test in _NOT_CALLED:
+        if test(trainer):
+            raise UsageError(f"{name} is {kind}; write a plain function that returns its metrics")
     try:
         signature(trainer).bind(None, None, None, seed=0, **options)
     except TypeError as error:
-        name = f"trainer '{getattr(trainer, '__name__', type(trainer).__name__)}'"
         raise UsageError(
             f"{name} does not fit train(model, data, report, *, seed, ...): {error}"
         ) from None
