@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from hwnas.device._base import Device, Inputs, Model, Runnable, Runtime
 from hwnas.device._calibration import Calibration
+from hwnas.device._estimators import (
+    Estimator,
+    LatencyEstimator,
+    LatencyGraphEstimator,
+    Profiler,
+)
 from hwnas.device._export import check_onnx, export_onnx
 from hwnas.device._item import Item
+from hwnas.device._latency import LatencyEstimate, Missing, Share
 from hwnas.device._local import LocalDevice
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
 from hwnas.device._onnx import example_inputs
@@ -18,15 +25,22 @@ __all__ = [
     "Canary",
     "Device",
     "Environment",
+    "Estimator",
     "Inputs",
     "Item",
+    "LatencyEstimate",
+    "LatencyEstimator",
+    "LatencyGraphEstimator",
     "LocalDevice",
     "Measurement",
     "MeasurementStore",
+    "Missing",
     "Model",
     "Percentiles",
+    "Profiler",
     "Runnable",
     "Runtime",
+    "Share",
     "Stored",
     "Timing",
     "TrimmedMean",

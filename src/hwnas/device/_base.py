@@ -46,6 +46,10 @@ class Device(ABC):
     """
 
     name: str
+    reference: float | None = None
+    """The canary's latency (ms) that values are normalised to, where there is one, once known."""
+    timing: Timing | None = None
+    """When a measurement is good enough, if this device does the timing."""
 
     @property
     def conditions(self) -> dict[str, str | int]:

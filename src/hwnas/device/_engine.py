@@ -115,11 +115,12 @@ def _done(one: Series, timing: Timing) -> bool:
         return True
     n = len(one.raw)
     fewest, most = timing.rounds
-    # The interval costs more than a short block, so it is not drawn up every time.
+    # The interval costs more than a short block, so it is not drawn up every time; and the range of
+    # a few samples does not hold the median with the confidence asked for.
     last = n >= most or (n >= fewest and one.spent >= timing.time_cap)
     if timing.width is None:
         one.converged = n >= most
-    elif n >= fewest and (last or n % 4 == 0):
+    elif n >= fewest and 2 * 0.5**n <= 1 - timing.confidence and (last or n % 4 == 0):
         median, low, high = median_interval(one.ratios, timing.confidence)
         one.converged = high - low <= 2 * timing.width * median
     return last or one.converged

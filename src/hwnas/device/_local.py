@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hwnas import _plugins
 from hwnas.device._base import Device, Inputs, Model, Runtime
+from hwnas.device._inputs import per_model
 from hwnas.device._lock import host_lock
 from hwnas.device._measurement import Measurement
 from hwnas.device._memory import host_memory
@@ -84,6 +85,7 @@ class LocalDevice(Device):
         self.name, self.runtime, self.threads = name, runtime, threads
         self.batch_size, self.precision, self.accelerator = batch_size, precision, accelerator
         self.reference = reference
+        self.timing = timing or Timing()
         self._time_limit = made.time_limit if time_limit is None else time_limit
         self._settings: dict[str, Any] = {
             "device": name,
@@ -92,7 +94,7 @@ class LocalDevice(Device):
             "batch_size": batch_size,
             "precision": precision,
             "accelerator": accelerator,
-            "timing": asdict(timing or Timing()),
+            "timing": asdict(self.timing),
             "check": check,
             "energy": energy,
             "memory_limit": None if accelerator != "cpu" else memory_limit or host_memory(),
@@ -126,7 +128,7 @@ class LocalDevice(Device):
         """Latency in ms of one call of each model on the whole batch; see `Device.measure_each`."""
         if isinstance(models, (str, Path, nn.Module)):
             raise DeviceError(f"device '{self.name}' measures a list of models: [model]")
-        each = _per_model(inputs, len(models))
+        each = per_model(inputs, len(models))
         for index, tensors in enumerate([] if parts else each):
             self._check_batch(_where(models, index), tensors)
         results: dict[int, Measurement | ModelFault] = {}
@@ -238,20 +240,6 @@ def _where(models: Sequence[Model], index: int) -> str:
     model = models[index]
     label = type(model).__name__ if isinstance(model, nn.Module) else Path(model).name
     return f"model {index + 1} of {len(models)} ({label})"
-
-
-def _per_model(
-    inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]], count: int
-) -> list[Inputs]:
-    if isinstance(inputs, Tensor):
-        inputs = (inputs,)
-    each = inputs if isinstance(inputs, list) else [inputs] * count
-    if len(each) != count:
-        raise DeviceError(f"{len(each)} tuples of inputs for {count} models; give one per model")
-    for one in each:
-        if not (isinstance(one, tuple) and one and all(isinstance(x, Tensor) for x in one)):
-            raise DeviceError("inputs are a tensor, a tuple of tensors, or a list of such tuples")
-    return each
 
 
 def _pack_tensors(inputs: Inputs) -> bytes:

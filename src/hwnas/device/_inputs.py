@@ -1,0 +1,27 @@
+"""Example inputs, in the ways in which they may be given."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from hwnas.device._base import Inputs
+from hwnas.errors import DeviceError
+
+
+def per_model(
+    inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]], count: int
+) -> list[Inputs]:
+    """The inputs of `count` models, as `Device.measure_each` takes them; one tuple for each.
+
+    Raises:
+        DeviceError: they are something else.
+    """
+    if isinstance(inputs, Tensor):
+        inputs = (inputs,)
+    each = inputs if isinstance(inputs, list) else [inputs] * count
+    if len(each) != count:
+        raise DeviceError(f"{len(each)} tuples of inputs for {count} models; give one per model")
+    for one in each:
+        if not (isinstance(one, tuple) and one and all(isinstance(x, Tensor) for x in one)):
+            raise DeviceError("inputs are a tensor, a tuple of tensors, or a list of such tuples")
+    return each
