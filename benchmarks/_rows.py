@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,14 +34,36 @@ class Row:
         return self.value <= self.target if self.better == "lower" else self.value >= self.target
 
 
-def main(area: str, measure: Callable[[bool], list[Row]]) -> None:
-    """The command line of one area: `--quick` for two minutes, `--json FILE` for the figures."""
+Part = Callable[[bool], list[Row]]
+"""Measures; the argument says whether in the short form."""
+
+
+def main(area: str, measure: Part | Mapping[str, Part]) -> None:
+    """The command line of one area: `--quick` for the short form, `--json FILE` for the figures.
+
+    An area in several parts takes `--only PART`, prints each part as it ends, and adds it to the
+    file, so that nothing is lost when a later part fails.
+    """
+    parts = measure if isinstance(measure, Mapping) else {area: measure}
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{area}")
-    parser.add_argument("--quick", action="store_true", help="at most two minutes on 2 cores")
+    parser.add_argument("--quick", action="store_true", help="the short form, of a few minutes")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
+    if len(parts) > 1:
+        parser.add_argument(
+            "--only", action="append", choices=parts, help="this part alone; may be repeated"
+        )
     options = parser.parse_args()
-    rows = measure(options.quick)
-    table = Table(title=f"benchmarks.{area}")
+    rows: list[Row] = []
+    for name in getattr(options, "only", None) or parts:
+        found = parts[name](options.quick)
+        _show(f"benchmarks.{area}" + (f": {name}" if len(parts) > 1 else ""), found)
+        rows += found
+        if options.json:
+            options.json.write_text(json.dumps([{**asdict(r), "ok": r.ok} for r in rows], indent=2))
+
+
+def _show(title: str, rows: Sequence[Row]) -> None:
+    table = Table(title=title)
     for column in ("figure", "value", "unit", "target", "ok", "peer"):
         table.add_column(column, justify="right" if column in ("value", "target") else "left")
     for row in rows:
@@ -49,8 +71,6 @@ def main(area: str, measure: Callable[[bool], list[Row]]) -> None:
         target = "" if row.target is None else f"{relation} {row.target:g}"
         ok = {None: "", True: "yes", False: "NO"}[row.ok]
         measured = "measured" if row.peer_measured else "quoted"
-        peer = "" if row.peer is None else f"{row.peer:g} ({row.peer_name}, {measured})"
+        peer = "" if row.peer is None else f"{row.peer:.4g} ({row.peer_name}, {measured})"
         table.add_row(row.figure, f"{row.value:.4g}", row.unit, target, ok, peer)
     Console().print(table)
-    if options.json:
-        options.json.write_text(json.dumps([{**asdict(r), "ok": r.ok} for r in rows], indent=2))

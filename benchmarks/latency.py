@@ -1,0 +1,314 @@
+"""Latency: estimates from layers against whole networks, repeatability, honesty of intervals.
+
+Run as `python -m benchmarks.latency [--quick] [--only PART] [--json FILE]`. The truth is the whole
+network's canary-normalised median over a long run. Each part tells what share of the CPUs other
+processes had meanwhile: beside other work the figures are worse than on a quiet host.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import TYPE_CHECKING, Any
+
+from benchmarks._mobilenets import InvertedResidual, random_mobilenet
+from benchmarks._rows import Row, main
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CALIBRATED_ON = 10
+SPLITS = 200
+BLOCKS = (InvertedResidual, "0")
+"""The inverted residuals; the head's layers are units, and so is the stem."""
+
+
+def say(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def noting(rows: list[Row], part: str) -> Iterator[None]:
+    """Adds to the rows how long it took and what share of the CPUs other processes had."""
+    say(f"{part}: load average {os.getloadavg()[0]:.1f}")
+    before, began = _cpu_seconds(), time.perf_counter()
+    yield
+    busy, own = (now - then for now, then in zip(_cpu_seconds(), before, strict=True))
+    took = time.perf_counter() - began
+    share = max(0.0, busy - own) / took / (os.cpu_count() or 1)
+    rows.append(Row(f"{part}: share of the CPUs that others had", share, "", None, "lower"))
+    rows.append(Row(f"{part}: took", took, "s", None, "lower"))
+
+
+def _cpu_seconds() -> tuple[float, float]:
+    """CPU time of the host, and of this process with its ended children."""
+    user, nice, system, *_ = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    times = os.times()
+    own = times.user + times.system + times.children_user + times.children_system
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK"), own
+
+
+@functools.cache
+def networks(count: int) -> list[nn.Sequential]:
+    """The same ones each time."""
+    import torch
+
+    torch.manual_seed(0)
+    rng = random.Random(0)
+    return [random_mobilenet(rng) for _ in range(count)]
+
+
+@functools.cache
+def image(side: int = 224) -> Tensor:
+    import torch
+
+    return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="hwnas-bench-")
+
+
+def _export(folder: str, index: int, count: int) -> Path:
+    import torch
+
+    from hwnas.device import export_onnx
+
+    torch.set_num_threads(1)
+    return export_onnx(networks(count)[index], image(), Path(folder) / f"{index}.onnx")
+
+
+@functools.cache
+def files(count: int) -> list[Path]:
+    """The networks as ONNX files, exported in two processes."""
+    say(f"exporting {count} networks to ONNX")
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        folders = [_folder().name] * count
+        return list(pool.map(_export, folders, range(count), [count] * count))
+
+
+@functools.cache
+def macs(count: int) -> list[float]:
+    """What a FLOPs baseline knows of the networks."""
+    from hwnas.cost import static_costs
+
+    return [static_costs(net, (1, 3, 224, 224), ["macs"])["macs"] for net in networks(count)]
+
+
+def sums(label: str, granularities: Sequence[str], count: int, **device: Any) -> list[Row]:
+    """Sums of parts against whole networks on one device."""
+    from hwnas import LocalDevice
+    from hwnas.device import LatencyEstimator, Timing
+
+    rounds = 60 if count < 40 else 200
+    rows: list[Row] = []
+    with noting(rows, label), LocalDevice(**device) as local:
+        whole = networks(count) if local.runtime == "torch" else files(count)
+        say(f"{label}: {count} whole networks, {rounds} rounds each")
+        long = Timing(width=None, time_cap=60, rounds=(rounds, rounds))
+        truth = [one.median for one in local.measure_each(whole, image(), timing=long)]
+        for granularity in granularities:
+            say(f"{label}: {granularity} sums")
+            blocks = {"blocks": BLOCKS} if granularity == "block" else {}
+            estimator = LatencyEstimator(local, granularity=granularity, **blocks)
+            found = estimator.estimates(networks(count), image())
+            assert all(one.coverage == 1 for one in found)
+            rows.append(
+                Row(
+                    f"{label}, {granularity}: distinct",
+                    len({part.item.key for one in found for part in one.items}),
+                    "",
+                    None,
+                    "lower",
+                )
+            )
+            rows += judged(f"{label}, {granularity}", [one.value for one in found], truth, count)
+    return rows
+
+
+TARGETS = {
+    "onnxruntime 1 thread, block": (0.03, 0.98, 0.9, 0.99, 0.95),
+    "onnxruntime 2 threads, block": (0.05, None, None, 0.98, None),
+    "torch 1 thread, unit": (0.03, None, None, 0.98, None),
+}
+"""Held-out error, share within 10 % and within 5 %, Spearman's and Kendall's correlation."""
+
+
+def judged(label: str, sums: Sequence[float], truth: Sequence[float], count: int) -> list[Row]:
+    """How well sums tell the truth, raw and calibrated; beside it what FLOPs do, calibrated."""
+    import numpy as np
+    from scipy.stats import kendalltau, spearmanr
+
+    true, raw = np.asarray(truth), np.asarray(sums)
+    ours, theirs = held_out(sums, truth), held_out(macs(count), truth)
+    goals = TARGETS.get(label, (None,) * 5)
+
+    def row(figure: str, value: float, flops: float, target: float | None, better: Any) -> Row:
+        return Row(f"{label}: {figure}", value, "", target, better, flops, "FLOPs", True)
+
+    return [
+        Row(f"{label}: error of the raw sum", float(abs(raw / true - 1).mean()), "", None, "lower"),
+        row("held-out error", abs(ours).mean(), abs(theirs).mean(), goals[0], "lower"),
+        *(
+            row(
+                f"within {within:.0%}",
+                (abs(ours) <= within).mean(),
+                (abs(theirs) <= within).mean(),
+                goal,
+                "higher",
+            )
+            for within, goal in ((0.1, goals[1]), (0.05, goals[2]))
+        ),
+        *(
+            row(name, rank(raw, true)[0], rank(macs(count), true)[0], goal, "higher")
+            for name, rank, goal in (
+                ("Spearman", spearmanr, goals[3]),
+                ("Kendall", kendalltau, goals[4]),
+            )
+        ),
+    ]
+
+
+def held_out(estimates: Sequence[float], truth: Sequence[float]) -> Any:
+    """Relative errors of the networks that a calibration on ten others did not see."""
+    import numpy as np
+
+    from hwnas.device import Calibration
+
+    x, y = np.asarray(estimates), np.asarray(truth)
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(SPLITS):
+        order = rng.permutation(len(x))
+        seen, unseen = order[:CALIBRATED_ON], order[CALIBRATED_ON:]
+        line = Calibration.fit(x[seen].tolist(), y[seen].tolist())
+        errors += [line.apply(float(x[i])).value / y[i] - 1 for i in unseen]
+    return np.asarray(errors)
+
+
+def _count(quick: bool) -> int:
+    return 12 if quick else 40
+
+
+def onnxruntime(quick: bool) -> list[Row]:
+    kinds = ("operator", "unit", "block")
+    return sums("onnxruntime 1 thread", kinds, _count(quick), runtime="onnxruntime")
+
+
+def two_threads(quick: bool) -> list[Row]:
+    return sums("onnxruntime 2 threads", ("block",), _count(quick), threads=2)
+
+
+def eager(quick: bool) -> list[Row]:
+    return sums("torch 1 thread", ("unit",), _count(quick), runtime="torch")
+
+
+TIMEIT = """
+import sys, timeit, statistics, numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options)
+given = {session.get_inputs()[0].name: numpy.zeros((1, 3, 224, 224), "float32")}
+timer = timeit.Timer(lambda: session.run(None, given))
+timer.timeit(10)
+number = max(1, round(float(sys.argv[2]) / (timer.timeit(10) / 10) / 5))
+print(statistics.median(timer.repeat(5, number)) / number)
+"""
+LOAD = "while True: sum(i * i for i in range(100000))"
+
+
+def repeatability(quick: bool) -> list[Row]:
+    """The same network in ten sessions, each a process of its own, and in a plain timeit loop."""
+    from hwnas import LocalDevice
+    from hwnas.device import Timing
+
+    (path, *_), rows = files(_count(quick)), []
+    seconds = 2.0 if quick else 6.0
+    timing = Timing(width=1e-3, time_cap=seconds)
+    reference: float | None = None
+    for label, busy in (("quiet", False), ("other core loaded", True)):
+        ours: list[float] = []
+        plain: list[float] = []
+        with noting(rows, f"10 sessions, {label}"), _load(busy):
+            for session in range(10):
+                with LocalDevice(reference=reference, timing=timing) as device:
+                    (one,) = device.measure([path], image())
+                    reference = device.reference
+                ours.append(one.median)
+                run = [sys.executable, "-c", TIMEIT, str(path), str(seconds)]
+                plain.append(1e3 * float(subprocess.check_output(run, text=True)))
+                say(
+                    f"session {session + 1}: {one.median:.3f} ms ({one.low:.3f} to {one.high:.3f}, "
+                    f"{one.n} rounds), clocked {one.raw_median:.3f}; timeit {plain[-1]:.3f}"
+                )
+        figure = f"10 sessions, {label}: variation of the median"
+        peer = stdev(plain) / fmean(plain), "timeit", True
+        rows.append(Row(figure, stdev(ours) / fmean(ours), "", 0.02, "lower", *peer))
+    return rows
+
+
+@contextmanager
+def _load(wanted: bool) -> Iterator[None]:
+    """Keeps every CPU busy but the last, which is the one that a worker of one thread takes."""
+    running = []
+    for cpu in sorted(os.sched_getaffinity(0))[:-1] if wanted else ():
+        pin = f"import os; os.sched_setaffinity(0, {{{cpu}}}); "
+        running.append(subprocess.Popen([sys.executable, "-c", pin + "exec(" + repr(LOAD) + ")"]))
+    try:
+        yield
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()
+
+
+def intervals(quick: bool) -> list[Row]:
+    """How many 95 % intervals of short sessions hold the long-run value."""
+    from hwnas import LocalDevice
+    from hwnas.device import Timing
+
+    (path, *_), rows = files(_count(quick)), []
+    processes, repetitions = (5, 4) if quick else (10, 5)
+    long = Timing(width=None, time_cap=60, rounds=(150, 150) if quick else (400, 400))
+    reference: float | None = None
+    short, truths = [], []
+    with noting(rows, "intervals"):
+        for process in range(processes):
+            with LocalDevice(reference=reference) as device:
+                short += [device.measure([path], image())[0] for _ in range(repetitions)]
+                truths.append(device.measure_each([path], image(), timing=long)[0].median)
+                reference = device.reference
+            say(f"process {process + 1}: long run {truths[-1]:.3f} ms")
+    truth = median(truths)
+    held = fmean(one.low <= truth <= one.high for one in short)
+    width = median((one.high - one.low) / 2 / one.median for one in short)
+    figure = f"intervals of {len(short)} short sessions that hold the long-run value"
+    return [
+        *rows,
+        Row(figure, held, "", 0.9, "higher"),
+        Row("their half width, median", width, "", None, "lower"),
+        Row("long runs, variation between processes", stdev(truths) / truth, "", None, "lower"),
+    ]
+
+
+PARTS: dict[str, Callable[[bool], list[Row]]] = {
+    "onnxruntime": onnxruntime,
+    "threads": two_threads,
+    "eager": eager,
+    "repeatability": repeatability,
+    "intervals": intervals,
+}
+
+if __name__ == "__main__":
+    main("latency", PARTS)
