@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.device import Canary, Environment, Measurement, Percentiles
-from hwnas.device._stats import median_interval
+from hwnas.device._stats import drifted, median_interval
 from hwnas.errors import DeviceError
 
 ENVIRONMENT = Environment(
@@ -93,7 +94,8 @@ def test_a_missing_field_is_refused() -> None:
 def test_the_interval_of_a_median_is_the_binomial_one() -> None:
     # Table of ranks for 95 %: 6 samples need all of them, 10 the 2nd to 9th, 20 the 6th to 15th.
     for n, rank in ((6, 1), (10, 2), (20, 6), (100, 40)):
-        _, low, high = median_interval(range(1, n + 1), 0.95)
+        low_and_high = zip(range(1, n // 2 + 1), range(n, n // 2, -1), strict=True)
+        _, low, high = median_interval([x for pair in low_and_high for x in pair], 0.95)
         assert (low, high) == (rank, n + 1 - rank)
 
 
@@ -104,5 +106,36 @@ def test_the_interval_holds_the_median(samples: list[float], confidence: float) 
 
 
 def test_many_samples_do_not_overflow() -> None:
-    _, low, high = median_interval(range(5000), 0.95)
+    samples = list(range(5000))
+    random.Random(0).shuffle(samples)
+    _, low, high = median_interval(samples, 0.95)
     assert 2400 < low < 2500 < high < 2600
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.3, 0.6])
+def test_intervals_hold_the_median_also_of_samples_that_hang_together(memory: float) -> None:
+    rng, held = random.Random(0), 0
+    for _ in range(200):
+        value, samples = rng.gauss(0, 1), []
+        for _ in range(100):
+            value = memory * value + (1 - memory**2) ** 0.5 * rng.gauss(0, 1)
+            samples.append(10 + value)
+        _, low, high = median_interval(samples, 0.95)
+        held += low <= 10 <= high
+    assert held >= 180
+
+
+def test_a_host_far_from_the_reference_makes_a_number_less_sure() -> None:
+    interval = (10.0, 9.9, 10.2)
+    assert drifted(interval, 0.95, after=1.0) == pytest.approx(interval)
+    near, far = (drifted(interval, 0.95, after=speed) for speed in (1.1, 1.5))
+    assert far[1] < near[1] < 9.9
+    assert far[2] > near[2] > 10.2
+    assert far[1] < 10 * 1.5**-0.3 < 10 * 1.5**0.3 < far[2]  # a network that lacks 30 % of it
+    assert drifted(far, 0.95, before=1.5, after=1.0) == pytest.approx(interval)
+
+
+def test_another_reference_and_back_is_the_same() -> None:
+    one = replace(MEASUREMENT, canary=Canary(median=0.2, reference=0.2))
+    again = one.at(0.5).at(0.2)
+    assert (again.median, again.low, again.high) == pytest.approx((one.median, one.low, one.high))

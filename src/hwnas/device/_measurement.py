@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Any, ClassVar
 
 from hwnas._estimate import Estimate
+from hwnas.device._stats import drifted
 from hwnas.errors import DeviceError
 
 
@@ -82,6 +83,8 @@ class Measurement:
     `median` with its confidence interval [`low`, `high`] and the `samples` are normalised to the
     canary's reference speed where there is a canary; `raw_median` is as clocked. `n` counts the
     rounds. `converged` is False if the time cap came before the interval was as narrow as asked.
+    The interval is of this process; the further the host's speed is from the reference, the wider.
+    That comes on top of what `converged` looks at.
     A sample is the mean of a block of calls that lasts about a millisecond, so the percentiles of a
     network much shorter than that are those of such means.
 
@@ -154,14 +157,20 @@ class Measurement:
         if self.canary is None or self.canary.reference == reference:
             return self
         factor = reference / self.canary.reference
-        mean = self.trimmed
+        canary, mean = replace(self.canary, reference=reference), self.trimmed
+        median, low, high = drifted(
+            (self.median, self.low, self.high),
+            self.confidence,
+            before=1 + self.canary.drift,
+            after=1 + canary.drift,
+        )
         return replace(
             self,
-            median=self.median * factor,
-            low=self.low * factor,
-            high=self.high * factor,
+            median=median * factor,
+            low=low * factor,
+            high=high * factor,
             samples=Percentiles(*(factor * value for value in astuple(self.samples))),
-            canary=replace(self.canary, reference=reference),
+            canary=canary,
             trimmed=mean and replace(mean, value=mean.value * factor, std=mean.std * factor),
         )
 

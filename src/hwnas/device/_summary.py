@@ -10,7 +10,7 @@ from hwnas.device._base import Runnable, Runtime
 from hwnas.device._engine import Series, Usage
 from hwnas.device._environment import environment
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
-from hwnas.device._stats import median_interval, trimmed_mean
+from hwnas.device._stats import drifted, median_interval, trimmed_mean
 from hwnas.device._timing import Timing
 
 _DRIFT = 0.05  # of the canary from its reference
@@ -42,7 +42,8 @@ def summarise(
     results = []
     for model, one in zip(models, series, strict=True):
         values = np.asarray(one.ratios) * speed.reference
-        median, low, high = median_interval(values.tolist(), timing.confidence)
+        interval = median_interval(values.tolist(), timing.confidence)
+        median, low, high = drifted(interval, timing.confidence, after=1 + speed.drift)
         p10, p90, p99 = np.percentile(values, (10, 90, 99)).tolist()
         results.append(
             Measurement(
