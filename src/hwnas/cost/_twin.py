@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import types
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,32 @@ from hwnas.space import Cell, Expr, InputChoice, LayerChoice, Repeat
 from hwnas.space.template import Elastic, Symbolic, exprs, reduced, shape_of
 
 
-def twin(template: nn.Module, interpreter: Interpreter) -> nn.Module:
-    """A copy of `template`, in evaluation mode, that can be called with stand-ins."""
+Watcher: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], None]
+"""Told the arguments of each call of a module, stand-ins among them."""
+
+
+def twin(
+    template: nn.Module,
+    interpreter: Interpreter,
+    watchers: Mapping[nn.Module, Watcher] | None = None,
+) -> nn.Module:
+    """A copy of `template`, in evaluation mode, that can be called with stand-ins.
+
+    Args:
+        watchers: modules of the template, each with what is told of its calls.
+    """
     memo: dict[int, Any] = {}
     copy: nn.Module = _copied(template, memo)
     copy.eval()
-    _Wiring(interpreter).wire(copy, type(template).__name__, "")
+    watched = {id(memo[id(module)]): watcher for module, watcher in (watchers or {}).items()}
+    _Wiring(interpreter, watched).wire(copy, type(template).__name__, "")
     return copy
 
 
 class _Wiring:
-    def __init__(self, interpreter: Interpreter) -> None:
+    def __init__(self, interpreter: Interpreter, watched: Mapping[int, Watcher]) -> None:
         self.interpreter = interpreter
+        self.watched = watched
         self._labels: dict[int, frozenset[str]] = {}
         self._done: set[int] = set()
 
@@ -38,7 +52,7 @@ class _Wiring:
         """The decisions that `module` and its parts name."""
         if id(module) not in self._labels:
             self._labels[id(module)] = frozenset()  # Ends cycles.
-            found = {label for expr in _formulas(module) for label in expr.labels}
+            found = {label for expr in formulas(module) for label in expr.labels}
             for part in _parts(module):
                 found |= self.labels(part)
             self._labels[id(module)] = frozenset(found)
@@ -49,8 +63,13 @@ class _Wiring:
         if id(module) in self._done:
             return
         self._done.add(id(module))
+        self._wire(module, root, path)
+        if (watcher := self.watched.get(id(module))) is not None:
+            _set_forward(module, partial(_watched, watcher, module.forward))
+
+    def _wire(self, module: nn.Module, root: str, path: str) -> None:
         interpreter = self.interpreter
-        if not self.labels(module):
+        if not self.labels(module) and not self._watches_inside(module):
             interpreter.leaves.mark(module, interpreter.counted)
             _set_forward(module, interpreter.leaf(module))
             return
@@ -69,6 +88,10 @@ class _Wiring:
         if type(module) is not nn.Sequential:
             where = f"module '{path}' ({type(module).__name__}) of {root}" if path else root
             _set_forward(module, partial(self._forked, module, module.forward, where))
+
+    def _watches_inside(self, module: nn.Module) -> bool:
+        parts = (part for part in module.modules() if part is not module)
+        return bool(self.watched) and any(id(part) in self.watched for part in parts)
 
     def _forked(
         self, module: nn.Module, forward: Any, where: str, *args: Any, **kwargs: Any
@@ -121,6 +144,11 @@ def _attribute(layer: nn.Module, name: str) -> Any:
 
 def _read(interpreter: Interpreter, value: Any, _: nn.Module) -> Any:
     return interpreter.read(value)
+
+
+def _watched(watcher: Watcher, forward: Any, *args: Any, **kwargs: Any) -> Any:
+    watcher(args, kwargs)
+    return forward(*args, **kwargs)
 
 
 def _open_parameter(
@@ -232,7 +260,7 @@ def _set_forward(module: nn.Module, forward: Callable[..., Any]) -> None:
     vars(module)["forward"] = forward
 
 
-def _formulas(module: nn.Module) -> list[Expr]:
+def formulas(module: nn.Module) -> list[Expr]:
     """The formulas that a module of a template holds itself."""
     if isinstance(module, Symbolic):
         return [expr for _, expr, _ in module.uses()]

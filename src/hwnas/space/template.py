@@ -15,6 +15,9 @@ plain ones, whose attributes may hold formulas, and five that are `Symbolic`:
 - `Elastic`: the plain layer `kind(**arguments)`, with formulas among the arguments. `lent` has what
   the constructor has read of the layer, by name.
 
+A Repeat of fixed depth is `Blocks`, a plain sequence. `counterparts(template, built, arch)` says
+which module of a built network stands for which of the template.
+
 Each of them says with `uses()` which formulas it holds.
 
 A formula is a `Choice`, by its `label`, or an `Op`, whose `symbol` is applied to `args` (formulas
@@ -27,9 +30,11 @@ What is named here keeps its meaning; everything else of these classes may chang
 
 from __future__ import annotations
 
+from hwnas.space._counterparts import counterparts
 from hwnas.space._elastic import Elastic, shape_of
 from hwnas.space._expr import Op, exprs
 from hwnas.space._input_choice import reduced
+from hwnas.space._repeat import Blocks
 from hwnas.space._symbolic import Symbolic
 
-__all__ = ["Elastic", "Op", "Symbolic", "exprs", "reduced", "shape_of"]
+__all__ = ["Blocks", "Elastic", "Op", "Symbolic", "counterparts", "exprs", "reduced", "shape_of"]
