@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from hwnas.device import Item
 from hwnas.errors import CostError
 from hwnas.space import Arch, ModelSpace, SearchSpace
 from hwnas.space.template import counterparts
+
+Cut: TypeAlias = Literal["auto", "block", "unit"]
 
 AFFORDABLE = 1000
 """Variants that are measured in some minutes; beyond these, units are taken in place of blocks."""
@@ -71,7 +73,7 @@ class SpaceParts:
         self,
         space: SearchSpace,
         inputs: Inputs,
-        granularity: Literal["auto", "block", "unit"] = "auto",
+        granularity: Cut = "auto",
         *,
         affordable: int = AFFORDABLE,
     ) -> None:
@@ -92,9 +94,9 @@ class SpaceParts:
         """How many measurements the whole space needs."""
         return len(self.variants)
 
-    def item(self, key: Hashable) -> Item:
-        """What is measured for a variant of a call."""
-        return self._found[key].item
+    def variant(self, key: Hashable) -> Variant:
+        """What stands behind a variant of a call."""
+        return self._found[key]
 
 
 def _cut(
