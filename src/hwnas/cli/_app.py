@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from hwnas import __version__
-from hwnas.cli import _cost, _export, _measure, _report, _sample, _search, _show, _space
+from hwnas.cli import (
+    _cost,
+    _estimate,
+    _export,
+    _measure,
+    _profile,
+    _report,
+    _sample,
+    _search,
+    _show,
+    _space,
+)
 from hwnas.cli._console import INTERRUPTED, OK, USAGE, error
 from hwnas.cli._errors import explain, own_line
 
@@ -29,6 +40,8 @@ app.command("show")(_show.show)
 app.command("report")(_report.report)
 app.command("export")(_export.export)
 app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
+app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
+app.command("estimate")(_estimate.estimate)
 
 _DEBUG = "HWNAS_DEBUG"
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
 from hwnas.cli._console import arch_text, out, print_json, print_wide, say
 from hwnas.cli._counting import chosen_counting
 from hwnas.cli._options import (
+    ArchOption,
     BiasOption,
     CostOption,
     CountingOption,
+    CsvOption,
     JsonOption,
     ShapeOption,
     SpaceArgument,
@@ -32,23 +33,14 @@ _FEW = 20
 
 def cost(
     space: SpaceArgument,
-    arch: Annotated[
-        list[str],
-        typer.Option(
-            "--arch",
-            metavar="ARCH",
-            help="JSON, a file (.json, .jsonl or .csv with one or many archs), - for standard "
-            "input, or the notation that was published with a space of the zoo; may be repeated.",
-            show_default=False,
-        ),
-    ],
+    arch: ArchOption,
     cost: CostOption = None,
     task: TaskOption = None,
     input_shape: ShapeOption = None,
     counting: CountingOption = None,
     count_bias: BiasOption = False,
     json: JsonOption = False,
-    csv: Annotated[bool, typer.Option("--csv", metavar="", help="Print CSV.")] = False,
+    csv: CsvOption = False,
 ) -> None:
     """Show what archs cost."""
     from hwnas.cli._archs import read_archs, write_csv
@@ -74,10 +66,15 @@ def cost(
     elif csv:
         write_csv(sys.stdout, subject.space, list(subject.costs), rows)
     else:
-        _print(subject, rows)
+        print_costs(subject, rows)
+    if "flops" in subject.costs:
+        say(Text(f"flops: {subject.flops}", style="dim"))
+    elif subject.input_shape is None:
+        say(Text("macs and flops depend on the input: give --task or --input-shape", style="dim"))
 
 
-def _print(subject: Subject, rows: list[tuple[Arch, dict[str, float]]]) -> None:
+def print_costs(subject: Subject, rows: list[tuple[Arch, dict[str, float]]]) -> None:
+    """The archs, if they are few, and a table of their costs."""
     from hwnas.budget import format_value, unit_for
     from hwnas.report import one_line
 
@@ -94,7 +91,3 @@ def _print(subject: Subject, rows: list[tuple[Arch, dict[str, float]]]) -> None:
     if len(rows) <= _FEW:
         out.print()
     print_wide(table)
-    if "flops" in subject.costs:
-        say(Text(f"flops: {subject.flops}", style="dim"))
-    elif subject.input_shape is None:
-        say(Text("macs and flops depend on the input: give --task or --input-shape", style="dim"))

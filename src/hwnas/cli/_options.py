@@ -56,6 +56,18 @@ COST_HELP = (
 CostOption = Annotated[
     list[str] | None, typer.Option("--cost", metavar="[NAME=]COST", help=COST_HELP)
 ]
+DEVICE_HELP = (
+    "What to measure on: NAME, or NAME=RUNTIME?threads=2&batch_size=1&precision=fp32 (runtimes: "
+    "onnxruntime, openvino, executorch, torch, torch-compile)"
+)
+ARCH_HELP = (
+    "JSON, a file (.json, .jsonl or .csv with one or many archs), - for standard input, or the "
+    "notation that was published with a space of the zoo; may be repeated."
+)
+ArchOption = Annotated[
+    list[str],
+    typer.Option("--arch", metavar="ARCH", help=ARCH_HELP, show_default=False),
+]
 CountingOption = Annotated[
     CountingName | None,
     typer.Option("--counting", metavar="NAME", help=COUNTING_HELP, show_default=False),
@@ -73,3 +85,4 @@ SeedOption = Annotated[
     int, typer.Option("--seed", min=0, metavar="N", help="Seed of the random archs.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
+CsvOption = Annotated[bool, typer.Option("--csv", metavar="", help="Print CSV.")]

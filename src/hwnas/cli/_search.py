@@ -9,7 +9,7 @@ import typer
 
 from hwnas.cli._console import INTERRUPTED, NOTHING_FEASIBLE, command, err, print_json, say
 from hwnas.cli._counting import BIAS_HELP, COUNTING_HELP, CountingName, chosen_counting
-from hwnas.cli._options import COST_HELP
+from hwnas.cli._options import COST_HELP, DEVICE_HELP
 from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,9 +110,8 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="DEVICE",
-            help="What to measure on: NAME, or NAME=RUNTIME?threads=2&batch_size=1&precision=fp32 "
-            "(runtimes: onnxruntime, openvino, executorch, torch, torch-compile); may be repeated, "
-            "and the first is meant where the budget names none.",
+            help=f"{DEVICE_HELP}; may be repeated, and the first is meant where the budget names "
+            "none.",
             rich_help_panel=_BUDGET,
         ),
     ] = None,

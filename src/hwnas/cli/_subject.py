@@ -58,6 +58,18 @@ def plain(value: float) -> float:
     return int(value) if value == int(value) and abs(value) < 2**53 else value
 
 
+def space_and_shape(
+    reference: str, task: str | None, input_shape: str | None
+) -> tuple[SearchSpace, tuple[int, ...] | None]:
+    """The space, and the shape of one input where task or shape is given."""
+    from hwnas.tasks import task_from_spec
+    from hwnas.zoo import load_space
+
+    data = task_from_spec(task) if task else None
+    shape = parse_shape(input_shape) if input_shape else tuple(data.input_shape) if data else None
+    return load_space(reference, shape, data.num_classes if data else None), shape
+
+
 def load_subject(
     reference: str,
     *,
@@ -79,12 +91,8 @@ def load_subject(
     """
     from hwnas.budget import Budget
     from hwnas.cost import STATIC_METRICS, cost_tables, flops_meaning, load_costs
-    from hwnas.tasks import task_from_spec
-    from hwnas.zoo import load_space
 
-    data = task_from_spec(task) if task else None
-    shape = parse_shape(input_shape) if input_shape else tuple(data.input_shape) if data else None
-    space = load_space(reference, shape, data.num_classes if data else None)
+    space, shape = space_and_shape(reference, task, input_shape)
     inputs = (1, *shape) if shape else ()
     own = load_costs(costs or [], space, inputs)
     limits = Budget.parse(budget, metrics=own) if budget else Budget()

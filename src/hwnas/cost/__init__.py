@@ -23,10 +23,19 @@ if TYPE_CHECKING:
     from hwnas.cost._limits import Count
     from hwnas.cost._load import load_cost, load_costs
     from hwnas.cost._max_table import MaxTable
+    from hwnas.cost._profile import (
+        Progress,
+        SpaceProfile,
+        expected_seconds,
+        measure_parts,
+        pending,
+        profile_space,
+    )
     from hwnas.cost._quantile import Quantile
     from hwnas.cost._space_costs import TracedCost, cost_tables
     from hwnas.cost._stored import load_table
     from hwnas.cost._table import CostTable
+    from hwnas.cost._variants import SpaceParts, Variant
 
 _LAZY = {
     "Cost": "_base",
@@ -38,13 +47,21 @@ _LAZY = {
     "FunctionCost": "_base",
     "LatencyTable": "_latency",
     "MaxTable": "_max_table",
+    "Progress": "_profile",
     "Quantile": "_quantile",
     "RangeFilter": "_filter",
+    "SpaceParts": "_variants",
+    "SpaceProfile": "_profile",
     "TracedCost": "_space_costs",
+    "Variant": "_variants",
     "cost_tables": "_space_costs",
+    "expected_seconds": "_profile",
     "load_cost": "_load",
     "load_costs": "_load",
     "load_table": "_stored",
+    "measure_parts": "_profile",
+    "pending": "_profile",
+    "profile_space": "_profile",
 }
 
 __all__ = [
@@ -61,14 +78,22 @@ __all__ = [
     "LatencyTable",
     "MaxTable",
     "Metric",
+    "Progress",
     "Quantile",
     "RangeFilter",
+    "SpaceParts",
+    "SpaceProfile",
     "TracedCost",
+    "Variant",
     "cost_tables",
+    "expected_seconds",
     "flops_meaning",
     "load_cost",
     "load_costs",
     "load_table",
+    "measure_parts",
+    "pending",
+    "profile_space",
     "static_costs",
 ]
 

@@ -69,7 +69,16 @@ def _opens(module: nn.Module, path: str, outside: bool) -> bool:
         return not path and bool(inside) and not _is_layer(module)
     if any(isinstance(part, _REPEATS) for part in inside):
         return True
-    return outside and (not path or isinstance(module, nn.Sequential))
+    return outside and (not path or (isinstance(module, nn.Sequential) and _lists(inside)))
+
+
+def _lists(inside: list[nn.Module]) -> bool:
+    """Whether a sequence is one of blocks, not of layers."""
+    return any(
+        isinstance(part, LayerChoice) or (part._modules and not isinstance(part, nn.Sequential))
+        for part in inside
+        if not _is_layer(part)
+    )
 
 
 def _varies(module: nn.Module) -> bool:

@@ -97,9 +97,7 @@ def profile_space(
         DeviceError: the device cannot measure anything.
     """
     parts = SpaceParts(space, inputs, granularity)
-    return measure_parts(
-        parts, device, store=store, allow_missing=allow_missing, progress=progress
-    )
+    return measure_parts(parts, device, store=store, allow_missing=allow_missing, progress=progress)
 
 
 def pending(parts: SpaceParts, device: Device, store: MeasurementStore) -> list[Variant]:

@@ -18,7 +18,6 @@ from hwnas.cost._varying import Varying
 from hwnas.space import Cell, Expr, InputChoice, LayerChoice, Repeat
 from hwnas.space.template import Elastic, Symbolic, exprs, reduced, shape_of
 
-
 Watcher: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], None]
 """Told the arguments of each call of a module, stand-ins among them."""
 

@@ -86,7 +86,9 @@ class SpaceParts:
         self.granularity: Granularity
         self.granularity, self.calls = _cut(space, inputs, granularity, affordable)
         self._found = _Finder(space, self.granularity, self.calls).found
-        distinct = {variant.item.key: variant for variant in self._found.values()}
+        distinct: dict[str, Variant] = {}
+        for variant in self._found.values():
+            distinct.setdefault(variant.item.key, variant)
         self.variants = [variant for variant in distinct.values() if not variant.idle]
 
     @property

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.jobs._job import Job
-from hwnas.jobs._meter import measure_repeatedly, measured_keys
+from hwnas.jobs._meter import example, measure_repeatedly, measured_keys, open_device
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._records import Failure, JobView, TrialRecord
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
@@ -33,9 +33,11 @@ __all__ = [
     "TrialRecord",
     "candidates_of",
     "check_request",
+    "example",
     "first_problem",
     "measure_repeatedly",
     "measured_keys",
+    "open_device",
     "own_costs",
     "read_job",
     "resumed_costs",

@@ -16,7 +16,7 @@ from hwnas.errors import DeviceError, describe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hwnas.device import LocalDevice, Measurement, Model
+    from hwnas.device import LocalDevice, Measurement, Model, Timing
     from hwnas.jobs._job import Job
     from hwnas.jobs._spec import DeviceSpec
     from hwnas.space import Arch, SearchSpace
@@ -47,7 +47,9 @@ def measured_keys(keys: Iterable[str], devices: tuple[DeviceSpec, ...]) -> dict[
     return found
 
 
-def open_device(spec: DeviceSpec, reference: float | None = None) -> LocalDevice:
+def open_device(
+    spec: DeviceSpec, reference: float | None = None, timing: Timing | None = None
+) -> LocalDevice:
     """The device of this host that `spec` describes; `reference` is the speed to refer to."""
     from hwnas.device import LocalDevice
 
@@ -59,6 +61,7 @@ def open_device(spec: DeviceSpec, reference: float | None = None) -> LocalDevice
         precision=spec.precision,
         accelerator=spec.accelerator,
         reference=reference,
+        timing=timing,
     )
 
 
