@@ -67,10 +67,11 @@ def cost(
         write_csv(sys.stdout, subject.space, list(subject.costs), rows)
     else:
         print_costs(subject, rows)
-    if "flops" in subject.costs:
-        say(Text(f"flops: {subject.flops}", style="dim"))
-    elif subject.input_shape is None:
-        say(Text("macs and flops depend on the input: give --task or --input-shape", style="dim"))
+        if "flops" in subject.costs:
+            say(Text(f"flops: {subject.flops}", style="dim"))
+        elif subject.input_shape is None:
+            missing = "macs and flops depend on the input: give --task or --input-shape"
+            say(Text(missing, style="dim"))
 
 
 def print_costs(subject: Subject, rows: list[tuple[Arch, dict[str, float]]]) -> None:
