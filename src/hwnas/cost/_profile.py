@@ -21,7 +21,7 @@ from hwnas.cost._inputs import Arguments, Inputs
 from hwnas.cost._latency import LatencyTable
 from hwnas.cost._table import CostTable
 from hwnas.cost._variants import Cut, SpaceParts, Variant, built_parts
-from hwnas.device import Device, LocalDevice, Measurement, MeasurementStore, Stored
+from hwnas.device import Device, Measurement, MeasurementStore, Stored
 from hwnas.errors import CostError, ModelFault
 from hwnas.space import SearchSpace
 
@@ -30,7 +30,7 @@ Progress: TypeAlias = "Callable[[Variant, Measurement | ModelFault], None]"
 
 _BATCH = 8
 """Variants that are measured together; a run that is killed loses no more."""
-_LOAD = 1.0
+_LOAD = 1.5
 """Seconds in which a runtime loads a part, about."""
 
 
@@ -108,7 +108,7 @@ def pending(parts: SpaceParts, device: Device, store: MeasurementStore) -> list[
 
 def expected_seconds(count: int, device: Device) -> float:
     """About how long `count` measurements take."""
-    cap = device.timing.time_cap if isinstance(device, LocalDevice) else 1.0
+    cap = device.timing.time_cap if device.timing is not None else 1.0
     return count * (1.25 * cap + _LOAD)
 
 
@@ -128,7 +128,7 @@ def measure_parts(
             )
     start = time.monotonic()
     known = _known(parts.variants, device, store)
-    if isinstance(device, LocalDevice) and device.reference is None:
+    if device.reference is None:
         # What is measured now refers to the speed that the rest refers to.
         canaries = [one.canary for one in known.values() if one.canary is not None]
         device.reference = canaries[0].reference if canaries else None
