@@ -220,14 +220,17 @@ def test_the_live_display(folder: Path) -> None:
 
 
 def test_space_reads_well(hwnas) -> None:
-    """Conditions in words, large counts with separators."""
+    """Conditions in words, figures of one cost in one unit, and to the last digit as JSON."""
     shown = hwnas("space", "nets:conditional").stdout
     assert "depth >= 2" in shown
     assert "(depth" not in shown
     assert "always" in shown
     assert "2.2e+40 archs, 67 decisions" in hwnas("space", "nets:many").stdout
-    shown = hwnas("space", "mnist_cnn", "--input-shape", "1,28,28", "--count-bias").stdout
-    assert "397,498" in shown
+    mnist = ["space", "mnist_cnn", "--input-shape", "1,28,28", "--count-bias"]
+    shown = hwnas(*mnist).stdout
+    assert "0.3975 M" in shown
+    exact = json.loads(hwnas(*mnist, "--json").stdout)["costs"]["flops"]
+    assert (exact["min"], exact["max"]) == (397_498, 2_324_570)
     assert "2,324,570" in shown
     assert "2 x MACs + biases" in shown
     counted = hwnas("space", "mnist_cnn", "--input-shape", "1,28,28", "--counting", "nni").stdout
