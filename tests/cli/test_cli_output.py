@@ -231,7 +231,6 @@ def test_space_reads_well(hwnas) -> None:
     assert "0.3975 M" in shown
     exact = json.loads(hwnas(*mnist, "--json").stdout)["costs"]["flops"]
     assert (exact["min"], exact["max"]) == (397_498, 2_324_570)
-    assert "2,324,570" in shown
     assert "2 x MACs + biases" in shown
     counted = hwnas("space", "mnist_cnn", "--input-shape", "1,28,28", "--counting", "nni").stdout
     assert "MACs + biases + batch norms + activations" in " ".join(counted.split())
