@@ -100,9 +100,28 @@ def test_the_table_limits_a_sample(run, table: str, work: Path) -> None:
     assert all(cost(row["arch"]) <= limit for row in rows)
 
 
+def test_whole_networks_correct_the_table(run, table: str, work: Path) -> None:
+    code, text, problem = run(
+        "profile", *SPACE, *SHORT, "--out", "right.npz", "--calibrate", "4", "--json"
+    )
+    assert (code, problem) == (0, "")
+    line = json.loads(text)["calibration"]
+    assert line["slope"] > 0
+    assert line["error"] >= 0
+    assert line["flops_error"] >= 0
+    assert (work / "right.calibration.json").exists()
+    default = json.dumps(load_space("mnist_cnn", (1, 28, 28), None).default())
+    code, text, _ = run("estimate", *SPACE, "--arch", default, "--table", "right.npz", "--json")
+    (row,) = json.loads(text)
+    assert row["std"]["latency"] > 0
+    text = run("estimate", *SPACE, "--arch", default, "--table", "right.npz")[1]
+    assert "(standard deviation)" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [
+        (["profile", *SPACE, "--calibrate", "2"], 2, "three networks"),
         (["profile", "mnist_cnn", "--out", "x.csv"], 2, "ends in .npz"),
         (["profile", "proxylessnas"], 2, "--input-shape C,H,W"),
         (["profile", "nothing"], 2, "nothing"),

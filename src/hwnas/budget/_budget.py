@@ -116,9 +116,14 @@ class Budget:
     def filters(self, costs: Mapping[str, StaticCost]) -> list[RangeFilter]:
         """The constraints on these costs as ranges, one for each cost that is limited.
 
+        An uncertain cost has to keep its limit with the constraint's confidence, as in `feasible`.
+
         Args:
             costs: `Constraint.key` -> cost; what is limited and not among them, such as a latency
                 that has to be measured, is left out.
+
+        Raises:
+            BudgetError: a cost is so uncertain that no value keeps its limit.
         """
         from hwnas.cost import RangeFilter
 
@@ -126,7 +131,8 @@ class Budget:
         for constraint in self.constraints:
             if constraint.key in costs:
                 end = "max" if constraint.op == "<=" else "min"
-                ends.setdefault(constraint.key, {})[end] = constraint.limit
+                limit = constraint.limit_for(costs[constraint.key].relative_std)
+                ends.setdefault(constraint.key, {})[end] = limit
         return [RangeFilter(costs[key], **limits) for key, limits in ends.items()]
 
     def __iter__(self) -> Iterator[Constraint]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
+from statistics import NormalDist
 from typing import Literal, TypeAlias
 
 from hwnas._estimate import Estimate
@@ -88,6 +89,26 @@ class Constraint:
                 f"(value {cost.value}, std {cost.std}); it must be finite and above zero"
             )
         return bound
+
+    def limit_for(self, relative_std: float) -> float:
+        """The limit that the value of a cost has to keep, so that its quantile keeps `limit`.
+
+        Args:
+            relative_std: standard deviation of the cost's error, as a share of the value.
+
+        Raises:
+            BudgetError: no value keeps it, so uncertain is the cost.
+        """
+        if relative_std == 0:
+            return self.limit
+        z = NormalDist().inv_cdf(self.confidence)
+        factor = 1 + z * relative_std if self.op == "<=" else 1 - z * relative_std
+        if factor <= 0:
+            raise BudgetError(
+                f"'{self.key}' is too uncertain (a standard deviation of {relative_std:.1%}) for "
+                f"a limit at confidence {self.confidence}"
+            )
+        return self.limit / factor
 
     def violation(self, costs: Costs, *, where: str = "") -> float:
         """By which fraction of the limit it is broken (> 0), or kept (<= 0, minus the margin).

@@ -6,8 +6,9 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from hwnas.cli._console import print_json
+from hwnas.cli._console import print_json, say
 from hwnas.cli._options import (
     ArchOption,
     CsvOption,
@@ -50,9 +51,17 @@ def estimate(
     found, shape = space_and_shape(space, task, input_shape)
     subject = Subject(space, found, shape, load_costs(table, found), Budget(), "")
     rows = subject.with_costs([a for source in arch for a in read_archs(source, space, found)])
+    stds = {name: cost.relative_std for name, cost in subject.costs.items()}
     if json:
-        print_json([{"arch": arch, "costs": costs} for arch, costs in rows])
+        entries = [
+            {"arch": arch, "costs": costs, "std": {n: costs[n] * stds[n] for n in costs}}
+            for arch, costs in rows
+        ]
+        print_json(entries)
     elif csv:
         write_csv(sys.stdout, found, list(subject.costs), rows)
     else:
         print_costs(subject, rows)
+        for name, std in stds.items():
+            if std:
+                say(Text(f"{name}: +- {std:.2%} (standard deviation)", style="dim"))

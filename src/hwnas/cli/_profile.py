@@ -16,7 +16,7 @@ from hwnas.errors import ModelFault, UsageError
 
 if TYPE_CHECKING:
     from hwnas.cost import Progress, SpaceParts
-    from hwnas.device import Device
+    from hwnas.device import Calibration, Device
 
 EPILOG = (
     "Example: hwnas profile proxylessnas --input-shape 3,224,224 --device pi --out pi.npz; then "
@@ -55,6 +55,15 @@ def profile(
         float,
         typer.Option("--time-cap", metavar="S", help="Seconds to time one part, at the most."),
     ] = 0.7,
+    calibrate: Annotated[
+        int,
+        typer.Option(
+            "--calibrate",
+            min=0,
+            metavar="N",
+            help="Measure N whole networks as well, and correct the table by them; 10 are enough.",
+        ),
+    ] = 0,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -80,10 +89,12 @@ def profile(
 ) -> None:
     """Measure every distinct part of a space once: a table of all its latencies."""
     from hwnas.cli._subject import space_and_shape
-    from hwnas.cost import SpaceParts, expected_seconds, measure_parts, pending
+    from hwnas.cost import SpaceParts, calibrated, expected_seconds, measure_parts, pending
     from hwnas.device import MeasurementStore, Timing
     from hwnas.jobs import DeviceSpec, open_device
 
+    if calibrate in (1, 2):
+        raise UsageError(f"--calibrate {calibrate}: three networks are the least, 10 are enough")
     if to.suffix != ".npz":
         raise UsageError(f"--out {to}: name a file that ends in .npz")
     found, shape = space_and_shape(space, task, input_shape)
@@ -112,6 +123,13 @@ def profile(
                 profiled = measure_parts(
                     parts, opened, store=kept, allow_missing=allow_missing, progress=progress
                 )
+            if calibrate:
+                if not json:
+                    say(f"{calibrate} whole networks")
+                with _shown(calibrate, quiet=json) as progress:
+                    profiled = calibrated(
+                        profiled, opened, calibrate, store=kept, progress=progress
+                    )
             profiled.save(to)
             lowest, highest = profiled.table.minimum()[0], profiled.table.maximum()[0]
             facts |= {
@@ -120,14 +138,35 @@ def profile(
                 "missing": [str(variant) for variant in profiled.missing],
                 "lowest": lowest,
                 "highest": highest,
+                "calibration": _error(profiled.calibration),
             }
             if not json:
                 for one in facts["missing"]:
                     say(f"missing: {one}")
                 size = count_text(found.size(), "arch")
                 say(f"{to}: the latencies of {size}, from {lowest:.4g} to {highest:.4g} ms")
+                if (line := facts["calibration"]) is not None:
+                    low, high = line["interval"]
+                    say(
+                        f"error on networks that were held out: {line['error']:.2%} "
+                        f"({low:.2%} to {high:.2%}); by FLOPs alone: {line['flops_error']:.2%}"
+                    )
     if json:
         print_json(facts)
+
+
+def _error(line: Calibration | None) -> dict[str, Any] | None:
+    """What a calibration says of itself, held against that of FLOPs."""
+    if line is None:
+        return None
+    baseline = line.baseline
+    return {
+        "offset": line.offset,
+        "slope": line.slope,
+        "error": line.error,
+        "interval": line.error_interval(),
+        "flops_error": None if baseline is None else baseline.error,
+    }
 
 
 def _announce(facts: dict[str, Any], parts: SpaceParts, device: Device) -> None:

@@ -16,6 +16,7 @@ from hwnas.cost._static import STATIC_METRICS, static_costs
 
 if TYPE_CHECKING:
     from hwnas.cost._base import Cost, FunctionCost
+    from hwnas.cost._calibrated import calibrated
     from hwnas.cost._feasible import FeasibleSet
     from hwnas.cost._filter import RangeFilter
     from hwnas.cost._filtered import FilteredSet
@@ -54,6 +55,7 @@ _LAZY = {
     "SpaceProfile": "_profile",
     "TracedCost": "_space_costs",
     "Variant": "_variants",
+    "calibrated": "_calibrated",
     "cost_tables": "_space_costs",
     "expected_seconds": "_profile",
     "load_cost": "_load",
@@ -85,6 +87,7 @@ __all__ = [
     "SpaceProfile",
     "TracedCost",
     "Variant",
+    "calibrated",
     "cost_tables",
     "expected_seconds",
     "flops_meaning",

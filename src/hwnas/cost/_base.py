@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas._estimate import Estimate
 from hwnas.errors import CostError, HwnasError, describe
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ class Cost(ABC):
         name: the metric, as in budgets.
         space: the space whose archs it takes.
         exact: whether the value is that of the built network, not an estimate of it.
+        relative_std: standard deviation of its error, as a share of the value; 0 where it is
+            exact, or not known. Budgets judge an uncertain cost at their confidence.
     """
 
     name: str
     space: SearchSpace
     exact: bool = False
+    relative_std: float = 0.0
 
     @abstractmethod
     def __call__(self, arch: Mapping[str, Value]) -> float:
@@ -46,6 +50,11 @@ class Cost(ABC):
     def evaluate(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """The costs of archs encoded by `space.encode`: (n, decisions) -> (n,)."""
         return np.array([self(arch) for arch in self.space.decode(encoded)], np.float64)
+
+    def estimate(self, arch: Mapping[str, Value]) -> Estimate:
+        """The cost of one arch with its standard deviation."""
+        value = self(arch)
+        return Estimate(value, abs(value) * self.relative_std)
 
     def renamed(self, name: str) -> Cost:
         """The same cost under another name."""
@@ -60,6 +69,7 @@ class _Renamed(Cost):
         self.name = name
         self.space = cost.space
         self.exact = cost.exact
+        self.relative_std = cost.relative_std
         self._cost = cost
 
     def __call__(self, arch: Mapping[str, Value]) -> float:

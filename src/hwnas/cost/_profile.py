@@ -21,9 +21,9 @@ from hwnas.cost._inputs import Arguments, Inputs
 from hwnas.cost._latency import LatencyTable
 from hwnas.cost._table import CostTable
 from hwnas.cost._variants import Cut, SpaceParts, Variant, built_parts
-from hwnas.device import Device, Measurement, MeasurementStore, Stored
+from hwnas.device import Calibration, Device, Measurement, MeasurementStore, Stored
 from hwnas.errors import CostError, ModelFault
-from hwnas.space import SearchSpace
+from hwnas.space import ModelSpace, SearchSpace
 
 Progress: TypeAlias = "Callable[[Variant, Measurement | ModelFault], None]"
 """Told of each measurement, and of each fault, when it is there."""
@@ -45,6 +45,7 @@ class SpaceProfile:
         missing: variants without a measurement. An arch that has one costs more in `table` than
             any arch that has none.
         seconds: how long it took.
+        calibration: the line from the sums to whole networks, which is in `table` then.
     """
 
     table: CostTable
@@ -52,6 +53,7 @@ class SpaceProfile:
     measurements: Mapping[str, Measurement]
     missing: tuple[Variant, ...]
     seconds: float
+    calibration: Calibration | None = None
 
     @property
     def count(self) -> int:
@@ -65,8 +67,13 @@ class SpaceProfile:
         return LatencyTable(entries, "the profile")
 
     def save(self, path: Path | str) -> None:
-        """Write the table, which `CostTable.load` and `--cost NAME=FILE` read."""
+        """Write the table, which `CostTable.load` and `--cost NAME=FILE` read.
+
+        A calibration goes into a second file, with `.calibration.json` for the suffix.
+        """
         self.table.save(Path(path))
+        if self.calibration is not None:
+            self.calibration.save(Path(path).with_suffix(".calibration.json"))
 
 
 def profile_space(
@@ -127,14 +134,14 @@ def measure_parts(
                 parts, device, store=own, allow_missing=allow_missing, progress=progress
             )
     start = time.monotonic()
-    known = _known(parts.variants, device, store)
+    known = known_of(parts.variants, device, store)
     if device.reference is None:
         # What is measured now refers to the speed that the rest refers to.
         canaries = [one.canary for one in known.values() if one.canary is not None]
         device.reference = canaries[0].reference if canaries else None
     left, faults = [v for v in parts.variants if v.item.key not in known], {}
     for _ in range(2):
-        faults = _measure(parts, left, device, store, progress)
+        faults = measure_variants(parts.space, left, device, store, progress)
         left = [variant for variant in left if variant.item.key in faults]
     if left and not allow_missing:
         told = "; ".join(f"{variant}: {faults[variant.item.key]}" for variant in left[:5])
@@ -142,28 +149,29 @@ def measure_parts(
         raise CostError(
             f"{len(left)} of {parts.count} variants could not be measured: {told}{more}"
         )
-    measurements = _at_one_speed(_known(parts.variants, device, store))
+    measurements = at_one_speed(known_of(parts.variants, device, store))
     table = _table(parts, measurements)
     return SpaceProfile(table, parts, measurements, tuple(left), time.monotonic() - start)
 
 
-def _known(
+def known_of(
     variants: Sequence[Variant], device: Device, store: MeasurementStore
 ) -> dict[str, Measurement]:
+    """What the store has of them, by the keys of their items."""
     conditions = device.conditions
     found = {v.item.key: store.get(v.item, **conditions) for v in variants}
     return {key: one for key, one in found.items() if one is not None}
 
 
-def _at_one_speed(measurements: dict[str, Measurement]) -> dict[str, Measurement]:
+def at_one_speed(measurements: dict[str, Measurement]) -> dict[str, Measurement]:
     """All at the reference speed of the first."""
     canaries = [one.canary for one in measurements.values() if one.canary is not None]
     reference = canaries[0].reference if canaries else 0.0
     return {key: one.at(reference) for key, one in measurements.items()}
 
 
-def _measure(
-    parts: SpaceParts,
+def measure_variants(
+    space: ModelSpace,
     variants: Sequence[Variant],
     device: Device,
     store: MeasurementStore,
@@ -171,7 +179,7 @@ def _measure(
 ) -> dict[str, ModelFault]:
     """Measure and store; returns the faults by the keys of the items."""
     faults: dict[str, ModelFault] = {}
-    models = _models(parts, variants)
+    models = _models(space, variants)
     while batch := list(islice(models, _BATCH)):
         results = device.measure_each(
             [model for _, model, _ in batch], [inputs for _, _, inputs in batch], parts=True
@@ -191,7 +199,7 @@ def _measure(
 
 
 def _models(
-    parts: SpaceParts, variants: Sequence[Variant]
+    space: ModelSpace, variants: Sequence[Variant]
 ) -> Iterator[tuple[Variant, nn.Module, tuple[Tensor, ...]]]:
     """Each variant as a module of its own with inputs; a network is built once for all its own."""
     by_arch: dict[int, list[Variant]] = {}
@@ -201,8 +209,8 @@ def _models(
         arch = group[0].arch
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            model = parts.space.build(arch).eval()
-        modules = built_parts(parts.space, model, arch)
+            model = space.build(arch).eval()
+        modules = built_parts(space, model, arch)
         for variant in group:
             yield variant, *_alone(modules[id(variant.part.module)], variant.arguments)
 

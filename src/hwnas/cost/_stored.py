@@ -30,6 +30,7 @@ class Stored:
     name: str
     exact: bool
     parts: Sequence[Tables]
+    relative_std: float = 0.0
 
 
 def write(path: Path, stored: Stored, space: SearchSpace) -> None:
@@ -40,6 +41,7 @@ def write(path: Path, stored: Stored, space: SearchSpace) -> None:
         "name": stored.name,
         "fingerprint": space.fingerprint,
         "exact": stored.exact,
+        "relative_std": stored.relative_std,
         "axes": [[list(axes) for axes in tables] for tables in stored.parts],
     }
     tables = [table for part in stored.parts for table in part.values()]
@@ -66,13 +68,14 @@ def read(path: Path, space: SearchSpace) -> Stored:
                     parts[-1][tuple(axes)] = file[f"table{number}"].astype(np.float64)
                     number += 1
             kind, name, exact = (str(header.get(key)) for key in ("kind", "name", "exact"))
+            std = float(header.get("relative_std", 0.0))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise CostError(f"{path} is no cost table: {error}") from error
     if known[0] != _FORMAT:
         raise CostError(f"{path} has format {known[0]}; this version reads {_FORMAT}")
     if known[1] != space.fingerprint:
         raise CostError(f"{path} is the cost of another space: its fingerprint differs")
-    return Stored(kind, name, exact == "True", parts)
+    return Stored(kind, name, exact == "True", parts, std)
 
 
 def load_table(path: Path, space: SearchSpace) -> Tabular:
@@ -88,5 +91,6 @@ def load_table(path: Path, space: SearchSpace) -> Tabular:
     if stored.kind == MaxTable.kind:
         return MaxTable(stored.name, space, stored.parts, exact=stored.exact)
     if stored.kind == CostTable.kind and len(stored.parts) == 1:
-        return CostTable(stored.name, space, stored.parts[0], exact=stored.exact)
+        exact, std = stored.exact, stored.relative_std
+        return CostTable(stored.name, space, stored.parts[0], exact=exact, relative_std=std)
     raise CostError(f"{path} is no cost table: it holds a '{stored.kind}'")

@@ -36,7 +36,7 @@ class CostTable(Tabular):
         name: the metric.
         space: the space.
         tables: columns of `space.decisions` (ascending) -> values, of that shape.
-        exact: see `Cost`.
+        exact, relative_std: see `Cost`.
 
     Raises:
         CostError: a table has another shape than its decisions.
@@ -51,11 +51,15 @@ class CostTable(Tabular):
         tables: Mapping[Axes, NDArray[np.float64]],
         *,
         exact: bool = False,
+        relative_std: float = 0.0,
         domain: Domain | None = None,
     ) -> None:
+        if not (np.isfinite(relative_std) and relative_std >= 0):
+            raise CostError(f"the standard deviation of '{name}' is {relative_std}")
         self.name = name
         self.space = space
         self.exact = exact
+        self.relative_std = relative_std
         self.domain = Domain(space.decisions) if domain is None else domain
         given = fitting(self.domain, name, tables) or {(): np.zeros(())}
         self.tables: Tables = checked(self.domain, given)
@@ -144,18 +148,22 @@ class CostTable(Tabular):
         return expectation(self.domain, self._products, probabilities)
 
     def __add__(self, other: Cost | float) -> CostTable:
-        """The sum of two costs of one space, or of a cost and a number."""
+        """The sum of two costs of one space, or of a cost and a number.
+
+        Of two uncertain ones it is as uncertain as the worse, as if they erred together.
+        """
         if isinstance(other, CostTable):
             if other.space.fingerprint != self.space.fingerprint:
                 raise CostError("costs of different spaces cannot be added")
             name = self.name if self.name == other.name else f"{self.name}+{other.name}"
             tables, exact = joined([self.tables, other.tables]), self.exact and other.exact
+            std = max(self.relative_std, other.relative_std)
         elif isinstance(other, int | float):
-            name, exact = self.name, self.exact
+            name, exact, std = self.name, self.exact, self.relative_std
             tables = joined([self.tables, {(): np.array(float(other))}])
         else:
             return NotImplemented
-        return CostTable(name, self.space, tables, exact=exact, domain=self.domain)
+        return self._like(tables, name, exact=exact, relative_std=std)
 
     __radd__ = __add__
 
@@ -164,13 +172,21 @@ class CostTable(Tabular):
         if not isinstance(factor, int | float):
             return NotImplemented
         tables = {axes: table * factor for axes, table in self.tables.items()}
-        return CostTable(self.name, self.space, tables, exact=self.exact, domain=self.domain)
+        return self._like(tables, self.name)
 
     __rmul__ = __mul__
 
     def renamed(self, name: str) -> CostTable:
         """The same cost under another name."""
-        return CostTable(name, self.space, self.tables, exact=self.exact, domain=self.domain)
+        return self._like(self.tables, name)
+
+    def _like(self, tables: Tables, name: str, **changed: Any) -> CostTable:
+        kept = {"exact": self.exact, "relative_std": self.relative_std, **changed}
+        return CostTable(name, self.space, tables, domain=self.domain, **kept)
+
+    def uncertain(self, relative_std: float) -> CostTable:
+        """The same cost with another standard deviation of its error, relative to the value."""
+        return self._like(self.tables, self.name, relative_std=relative_std)
 
     def _quantile(self, q: float, distribution: str) -> Quantile:
         from hwnas.cost._quantile import histogram
@@ -188,6 +204,9 @@ class CostTable(Tabular):
         from hwnas.cost._expectation import products
 
         return products(self.domain, self.tables)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "relative_std": self.relative_std}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         (tables,) = state.pop("parts")

@@ -142,7 +142,11 @@ class Tabular(Cost):
 
     def save(self, path: Path) -> None:
         """Write the tables as `.npz` with a JSON header; the file is whole or absent."""
-        write(path, Stored(self.kind, self.name, self.exact, self._parts()), self.space)
+        write(
+            path,
+            Stored(self.kind, self.name, self.exact, self._parts(), self.relative_std),
+            self.space,
+        )
 
     @classmethod
     def load(cls, path: Path, space: SearchSpace) -> Self:

@@ -152,7 +152,7 @@ class Coordinator:
             arch = self._archs[number]
             costs: dict[str, Estimate] = {
                 **{name: Estimate(float(value)) for name, value in result["costs"].items()},
-                **{name: Estimate(cost(arch)) for name, cost in self._costs.items()},
+                **{name: cost.estimate(arch) for name, cost in self._costs.items()},
                 **measured,
             }
             known = {**{name: Estimate(v) for name, v in result["metrics"].items()}, **costs}
