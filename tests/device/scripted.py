@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from hwnas.device import Canary, Device, Environment, Measurement, Model, Percentiles, Timing
+from hwnas.device._onnxruntime import OnnxRuntime
 from hwnas.errors import ModelFault
 
 WHERE = Environment(
@@ -27,15 +28,19 @@ class Scripted(Device):
     """Each model takes `ms(model)`, or fails if that is None."""
 
     def __init__(
-        self, ms: Callable[[Model], float | None] = lambda model: 1.0, reference: float = 1.0
+        self,
+        ms: Callable[[Model], float | None] = lambda model: 1.0,
+        reference: float = 1.0,
+        **conditions: str | int,
     ) -> None:
         self.name, self._ms, self.reference = "script", ms, reference
-        self.models: list[nn.Module] = []
+        self._conditions = conditions
+        self.models: list[Model] = []
         self.calls: list[tuple[int, Timing | None, bool]] = []
 
     @property
     def conditions(self) -> dict[str, str | int]:
-        return {"device": self.name, "batch_size": 1}
+        return {"device": self.name, "batch_size": 1, **self._conditions}
 
     def measure_each(
         self, models: Sequence[Model], inputs, *, timing: Timing | None = None, parts: bool = False
@@ -43,9 +48,12 @@ class Scripted(Device):
         self.calls.append((len(models), timing, parts))
         results: list[Measurement | ModelFault] = []
         for index, model in enumerate(models):
-            assert isinstance(model, nn.Module)
             self.models.append(model)
-            model(*(inputs[index] if isinstance(inputs, list) else inputs))
+            given = inputs[index] if isinstance(inputs, list) else inputs
+            if isinstance(model, nn.Module):
+                model(*given)
+            else:
+                OnnxRuntime().load(model, given)
             ms = self._ms(model)
             assert self.reference is not None
             results.append(

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TypeVar
 
@@ -16,6 +18,8 @@ from hwnas._estimate import Estimate
 from hwnas.device._base import Device, Inputs, Model
 from hwnas.device._by_graph import by_graph
 from hwnas.device._by_module import by_module
+from hwnas.device._by_onnx import by_onnx
+from hwnas.device._export import export_onnx
 from hwnas.device._grouping import GRANULARITIES
 from hwnas.device._inputs import per_model
 from hwnas.device._item import Item
@@ -178,17 +182,19 @@ class Estimator(ABC):
     def _measure(self, networks: Sequence[Parts]) -> Mapping[str, ModelFault]:
         """Measure what is not known yet; returns why an item could not be measured, by key."""
         new = self._new(networks)
+        if not new:
+            return {}
         models: list[Model] = []
         inputs: list[Inputs] = []
-        for which, network in enumerate(networks):
-            for model, given in network.cut([place for one, place, _ in new if one == which]):
-                models.append(model)
-                inputs.append(given)
-        if not models:
-            return {}
-        results = self.device.measure_each(
-            models, inputs, timing=self._timing, parts=self._granularity != "network"
-        )
+        with TemporaryDirectory(prefix="hwnas-") as folder:
+            for which, network in enumerate(networks):
+                places = [place for one, place, _ in new if one == which]
+                for model, given in network.cut(places, Path(folder)) if places else ():
+                    models.append(model)
+                    inputs.append(given)
+            results = self.device.measure_each(
+                models, inputs, timing=self._timing, parts=self._granularity != "network"
+            )
         faults: dict[str, ModelFault] = {}
         taken = []
         for (_, _, part), result in zip(new, results, strict=True):
@@ -325,12 +331,25 @@ class LatencyEstimator(_ByParts):
 
 
 class LatencyGraphEstimator(_ByParts):
-    """By graph: the operators that `torch.export` finds. See `Estimator` for the arguments."""
+    """By graph: the operators of the graph that is exported.
+
+    Of an ONNX file, and of a module that ONNX Runtime is to run, these are ONNX nodes, and `unit`
+    is what ONNX Runtime makes one node of. Else, and for blocks, they are the operators that
+    `torch.export` finds. See `Estimator` for the other arguments.
+    """
 
     def _parts(self, model: Model, inputs: Inputs) -> Parts:
-        if not isinstance(model, nn.Module):
-            raise DeviceError(f"{model}: give the module")
-        return parts_of(by_graph(model, inputs), self._granularity, self._blocks)
+        fused = self._granularity == "unit"
+        if isinstance(model, nn.Module):
+            onnx = self.device.conditions.get("runtime") == "onnxruntime"
+            if self._granularity == "block" or not onnx:
+                return parts_of(by_graph(model, inputs), self._granularity, self._blocks)
+            with TemporaryDirectory(prefix="hwnas-") as folder:
+                path = export_onnx(model, inputs, Path(folder) / f"{type(model).__name__}.onnx")
+                return by_onnx(path, inputs, fused=fused)
+        if self._granularity == "block":
+            raise DeviceError(f"{model} is a file and has no blocks; give the module")
+        return by_onnx(Path(model), inputs, fused=fused)
 
 
 def _timing(

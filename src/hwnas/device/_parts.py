@@ -40,19 +40,19 @@ class Parts:
     """A network in parts, in order.
 
     Attributes:
-        cut: gives models and inputs for some of the parts, by their place, so that they can be
-            measured.
+        cut: gives models and inputs for some of the parts, by their places, so that they can be
+            measured; files go into the folder given.
     """
 
     parts: tuple[Part, ...]
-    cut: Callable[[Sequence[int]], list[tuple[Model, Inputs]]]
+    cut: Callable[[Sequence[int], Path], list[tuple[Model, Inputs]]]
 
 
 def parts_of(network: Network, granularity: str, blocks: Sequence[str | type[nn.Module]]) -> Parts:
     """Cut `network`; see `group` for how."""
     pieces = [_Piece(network, one) for one in group(network, granularity, blocks)]
 
-    def cut(places: Sequence[int]) -> list[tuple[Model, Inputs]]:
+    def cut(places: Sequence[int], _: Path) -> list[tuple[Model, Inputs]]:
         chosen = [pieces[place] for place in places]
         values = network.values({node for piece in chosen for node in piece.outer})
         return [(piece.module(), tuple(values[x] for x in piece.outer)) for piece in chosen]
@@ -76,7 +76,7 @@ def network_part(model: Model, inputs: Inputs) -> Parts:
         shapes = [[list(x.shape), str(x.dtype)] for x in inputs]
         item, live = Item("network", {"onnx": digest, "inputs": shapes}), ()
     part = Part(item, type(model).__name__ if live else str(model), max(len(live), 1))
-    return Parts((part,), lambda places: [(model, inputs) for _ in places])
+    return Parts((part,), lambda places, _: [(model, inputs) for _ in places])
 
 
 class _Piece:
