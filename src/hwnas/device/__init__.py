@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from hwnas.device._base import Device, Inputs, Model, Runnable, Runtime
 from hwnas.device._calibration import Calibration
-from hwnas.device._estimators import (
-    Estimator,
-    LatencyEstimator,
-    LatencyGraphEstimator,
-    Profiler,
-)
+from hwnas.device._estimator import Estimator
+from hwnas.device._estimators import LatencyEstimator, LatencyGraphEstimator, Profiler
 from hwnas.device._export import check_onnx, export_onnx
 from hwnas.device._item import Item
 from hwnas.device._latency import LatencyEstimate, Missing, Share
