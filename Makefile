@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test browser lint docs-test bench peers clean
+.PHONY: help venv demo test browser sshd lint docs-test bench peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python examples/digits.py
 
-test: venv browser
+test: venv browser sshd
 	$(BIN)/pytest -n 2 --dist loadfile
 
 # The report's script is tested in a real browser. Root gets one; others are told, and skip.
@@ -36,6 +36,13 @@ browser:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install -y chromium >/dev/null; \
 	else echo "no chromium: the browser tests will be skipped (apt-get install chromium)"; fi
+
+# Devices elsewhere are tested over a real ssh, to this host.
+sshd:
+	@test -x /usr/sbin/sshd || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && apt-get -qq install -y openssh-server >/dev/null; \
+	else echo "no sshd: the ssh tests will be skipped (apt-get install openssh-server)"; fi
 
 lint: venv
 	$(BIN)/ruff check .

@@ -36,7 +36,8 @@ class ModelFault(DeviceError):
 
     `kind` is the reason in a word: `crash` (it killed its process), `memory`, `timeout`,
     `not finite` (its output holds NaN), `dynamic shape`, `unsupported operator`, `disagreement`
-    (the runtime computes something else than the eager model), or `failure` for any other.
+    (the runtime computes something else than the eager model), `connection` (the connection to
+    the device was cut at it again and again), or `failure` for any other.
     """
 
     def __init__(self, message: str, kind: str = "failure") -> None:

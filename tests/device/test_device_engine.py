@@ -7,9 +7,9 @@ import random
 import pytest
 from torch import Tensor
 
-from hwnas import _plugins
-from hwnas.device import Measurement, Runnable, Timing
-from hwnas.device._engine import Usage, time_models
+from hwnas.device import Environment, Measurement, Runnable, Timing
+from hwnas.device._engine import Samples, Usage, time_models
+from hwnas.device._environment import conditions
 from hwnas.device._stats import trimmed_mean
 from hwnas.device._summary import summarise
 from hwnas.errors import DeviceError
@@ -51,15 +51,25 @@ def measure(
     timing = timing or Timing(width=0.01)
     models = [Simulated(host, truth) for truth in truths]
     series, canary, _ = time_models(models, Simulated(host, CANARY), timing)
+    where = Environment.from_dict(
+        {
+            **conditions(usage, 1),
+            "accelerator": "cpu",
+            "runtime": "simulated",
+            "runtime_version": "1",
+            "torch_version": None,
+            "threads": 1,
+            "batch_size": 1,
+            "precision": "fp32",
+            "clock": "wall",
+        }
+    )
     return summarise(
-        models,
-        series,
+        [Samples.of(model, one) for model, one in zip(models, series, strict=True)],
         canary,
         usage,
+        where,
         device="simulated",
-        runtime=_plugins.load("runtimes", "torch")(),
-        batch_size=1,
-        clock="wall",
         timing=timing,
         reference=1e3 * CANARY,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwnas.device._base import Device, Inputs, Model, Runnable, Runtime
+from hwnas.device._base import Device, Inputs, Model, Runtime
 from hwnas.device._calibration import Calibration
 from hwnas.device._estimator import Estimator
 from hwnas.device._estimators import LatencyEstimator, LatencyGraphEstimator, Profiler
@@ -12,6 +12,8 @@ from hwnas.device._latency import LatencyEstimate, Missing, Share
 from hwnas.device._local import LocalDevice
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
 from hwnas.device._onnx import example_inputs
+from hwnas.device._remote import RemoteDevice
+from hwnas.device._runnable import Runnable
 from hwnas.device._store import MeasurementStore, Stored
 from hwnas.device._store_files import export_store, import_store
 from hwnas.device._timing import Timing
@@ -34,6 +36,7 @@ __all__ = [
     "Model",
     "Percentiles",
     "Profiler",
+    "RemoteDevice",
     "Runnable",
     "Runtime",
     "Share",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from hwnas.device._agreement import check_agreement, check_finite, eager_outputs
 from hwnas.device._faults import naming
 from hwnas.device._measurement import Measurement
 from hwnas.device._memory import PeakMemory
+from hwnas.device._runnable import Runnable, started
 from hwnas.device._timing import Timing
 from hwnas.errors import DeviceError, ModelFault
 
@@ -115,45 +115,6 @@ class Device(ABC):
         self.close()
 
 
-class Runnable(ABC):
-    """A model loaded by a runtime together with its inputs, ready to run again and again.
-
-    Attributes:
-        clock: `wall`; `cpu`, the CPU time of the calling thread, where that thread does all the
-            work: on a quiet host the two agree, and only the second is blind to others that take
-            turns on the CPU; or `cuda events`.
-        cold_start: seconds from what `Prepared` describes to the first output. The runtime's
-            library is in memory by then.
-        size: bytes of that on disk.
-        peak_memory: bytes by which memory rose from before loading to the first outputs: of the
-            process's resident set, or of the accelerator. None where nobody tells.
-        energy: joules of one call, where a meter was asked for and is there.
-    """
-
-    clock: str = "wall"
-    cold_start: float | None = None
-    size: int | None = None
-    peak_memory: int | None = None
-    energy: float | None = None
-
-    @abstractmethod
-    def run(self) -> None:
-        """One inference; the outputs are dropped."""
-
-    @abstractmethod
-    def outputs(self) -> list[Tensor]:
-        """One inference; its outputs flattened, on the CPU."""
-
-    def block(self, calls: int) -> float:
-        """Seconds by `clock` that `calls` inferences in a row take, the last one's end included."""
-        now = time.thread_time if self.clock == "cpu" else time.perf_counter
-        run = self.run
-        start = now()
-        for _ in range(calls):
-            run()
-        return now() - start
-
-
 @dataclass(frozen=True)
 class Prepared:
     """What a runtime loads a model from: a file, or a module; and its size on disk in bytes."""
@@ -168,7 +129,8 @@ class Runtime(ABC):
     Contract:
     - The constructor takes the keywords `threads`, `precision` and `accelerator`, and raises
       `DeviceError` for a combination that the runtime does not have, and where its library or a
-      tool that it needs is not installed.
+      tool that it needs is not installed. One with a `session` also takes `here`: False where it
+      prepares files for another host.
     - `load` leaves the model unchanged, runs it in inference mode, and raises `DeviceError` if the
       model cannot be loaded or does not compute what the eager model computes.
     - The model runs on `threads` threads, no more; the calling thread is one of them.
@@ -184,8 +146,19 @@ class Runtime(ABC):
     time_limit: ClassVar[float] = 60.0
     """Seconds in which a model should be loaded, also a large one on a slow host."""
 
+    session: ClassVar[str | None] = None
+    """The module that runs prepared files on hosts without hwnas and PyTorch; None: they are not
+    run elsewhere. It is sent there as it is, so it imports the standard library and the runtime's
+    own alone, works in Python 3.8, and has what `_onnxruntime_session.py` has: a function
+    `version(precision, accelerator)` and a class `Session`."""
+
     def __init__(
-        self, *, threads: int = 1, precision: str = "fp32", accelerator: str = "cpu"
+        self,
+        *,
+        threads: int = 1,
+        precision: str = "fp32",
+        accelerator: str = "cpu",
+        here: bool = True,
     ) -> None:
         for what, value, known in (
             ("accelerator", accelerator, tuple(self.precisions)),
@@ -198,6 +171,8 @@ class Runtime(ABC):
                     f"it has {', '.join(known)}"
                 )
         self.threads, self.precision, self.accelerator = threads, precision, accelerator
+        if here:
+            self._check_host()
 
     @property
     @abstractmethod
@@ -214,6 +189,9 @@ class Runtime(ABC):
         """The precision whose rounding the results may show."""
         return self.precision
 
+    def _check_host(self) -> None:  # noqa: B027 - some need nothing
+        """Raise DeviceError where this host lacks the library, or cannot do what is asked for."""
+
     @abstractmethod
     def _prepare(self, model: Model, inputs: Inputs, folder: Path) -> Prepared:
         """What would be deployed: exported, converted, quantised; files go into `folder`.
@@ -229,6 +207,11 @@ class Runtime(ABC):
         """The meter of the memory that the model takes, where there is one."""
         return PeakMemory()
 
+    def prepare(self, model: Model, inputs: Inputs, folder: Path) -> Prepared:
+        """What `load` starts; files lie in `folder`. ModelFault if there is no such form of it."""
+        with naming():
+            return self._prepare(model, inputs, folder)
+
     def load(self, model: Model, inputs: Inputs, *, check: bool = True) -> Runnable:
         """Prepare `model` to be run on `inputs` (kept, not copied).
 
@@ -240,17 +223,20 @@ class Runtime(ABC):
                 eager ones by more than the precision explains.
         """
         with naming(), tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-            prepared = self._prepare(model, inputs, Path(folder))
-            if memory := self._memory():
-                memory.start()
-            start = time.perf_counter()
-            runnable = self._start(prepared, inputs)
-            outputs = runnable.outputs()
-            runnable.cold_start = time.perf_counter() - start
-            runnable.size, runnable.peak_memory = prepared.size, memory.bytes if memory else None
+            prepared = self.prepare(model, inputs, Path(folder))
+            runnable, outputs = started(
+                lambda: self._start(prepared, inputs),
+                prepared.size,
+                self._memory(),
+                one_thread=self.threads == 1 and self.accelerator == "cpu",
+            )
             check_finite(outputs, self.name)
             if check and isinstance(model, nn.Module):
                 check_agreement(eager_outputs(model, inputs), outputs, self.name, self.rounding)
-        if self.threads == 1 and self.accelerator == "cpu":
-            runnable.clock = "cpu"
         return runnable
+
+
+def arrays_of(inputs: Inputs) -> list[Any]:
+    """The inputs as C-contiguous arrays of numpy; ModelFault for a type that numpy lacks."""
+    with naming("the inputs cannot be given to the runtime"):
+        return [x.detach().cpu().contiguous().numpy() for x in inputs]

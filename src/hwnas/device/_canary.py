@@ -7,14 +7,16 @@ statistic of one model repairs that. A model timed next to the canary is divided
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from hwnas.device._agreement import check_agreement, eager_outputs
-from hwnas.device._base import Runnable, Runtime
+from hwnas.device._base import Inputs, Runtime
 from hwnas.device._export import export_onnx
 from hwnas.device._paths import cache_folder
+from hwnas.device._runnable import Runnable
 
 
 def canary_model() -> nn.Module:
@@ -44,17 +46,27 @@ def _separable(channels: int) -> tuple[nn.Module, ...]:
     return depthwise, nn.Conv2d(channels, channels, 1), nn.ReLU()
 
 
-def load_canary(runtime: Runtime) -> Runnable:
-    """The canary in `runtime`, exported to ONNX once per user where the runtime reads ONNX."""
+def canary_inputs() -> Inputs:
+    """Its inputs, always the same."""
+    return (torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32),)
+
+
+def canary_file() -> Path:
+    """The canary as an ONNX file, exported once per user."""
     model = canary_model()
-    inputs = (torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32),)
-    if not runtime.reads_onnx:
-        return runtime.load(model, inputs)
     version = hashlib.sha256(f"{model}{torch.__version__}".encode()).hexdigest()[:12]
     path = cache_folder() / f"canary-{version}.onnx"
     if not path.exists():
-        export_onnx(model, inputs, path)
-    runnable = runtime.load(path, inputs)
+        export_onnx(model, canary_inputs(), path)
+    return path
+
+
+def load_canary(runtime: Runtime) -> Runnable:
+    """The canary in `runtime`."""
+    model, inputs = canary_model(), canary_inputs()
+    if not runtime.reads_onnx:
+        return runtime.load(model, inputs)
+    runnable = runtime.load(canary_file(), inputs)
     check_agreement(
         eager_outputs(model, inputs), runnable.outputs(), runtime.name, runtime.rounding
     )

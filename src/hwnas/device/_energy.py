@@ -1,4 +1,7 @@
-"""Energy by a meter that the hardware has. Where there is none, there is no number."""
+"""Energy by a meter that the hardware has. Where there is none, there is no number.
+
+Also runs on hosts that have no hwnas: see `_bundle.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from hwnas.device._base import Runnable
+from hwnas.device._runnable import Runnable
 
 _POWERCAP = Path("/sys/class/powercap")
 _SECONDS = 1.0  # that a model runs for: counters tick every millisecond, NVML's about every 100
@@ -40,7 +43,7 @@ class Rapl(EnergyMeter):
 
     def joules(self, before: list[int], after: list[int]) -> float:
         # A counter starts again at zero when it reaches its range.
-        spans = zip(before, after, self._ranges, strict=True)
+        spans = zip(before, after, self._ranges)  # noqa: B905 - Python 3.8
         return sum((b - a) % (top + 1) for a, b, top in spans) / 1e6
 
 

@@ -3,6 +3,8 @@
 The speed of a host drifts, so a model is only compared with the canary blocks right before and
 after its own block. A block is several calls in a row, so that a clock tick and a cold cache do
 not count for microsecond networks.
+
+The loop also runs on hosts that have no hwnas: see `_bundle.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import random
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from hwnas.device._base import Runnable
+from hwnas.device._runnable import Runnable
 from hwnas.device._stats import median_interval
 from hwnas.device._timing import Timing
 
@@ -42,6 +45,36 @@ class Series:
     spent: float = 0.0
     converged: bool = False
     error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the measuring process tells of one model; times in seconds, see `Runnable`."""
+
+    raw: list[float]
+    ratios: list[float]
+    converged: bool
+    cold_start: float | None = None
+    size: int | None = None
+    peak_memory: int | None = None
+    energy: float | None = None
+
+    @classmethod
+    def of(cls, model: Runnable, series: Series) -> Samples:
+        """Of a model and what the loop saw of it."""
+        return cls(
+            raw=series.raw,
+            ratios=series.ratios,
+            converged=series.converged,
+            cold_start=model.cold_start,
+            size=model.size,
+            peak_memory=model.peak_memory,
+            energy=model.energy,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from hwnas.device._agreement import flatten
-from hwnas.device._base import Inputs, Model, Prepared, Runnable, Runtime
+from hwnas.device._base import Inputs, Model, Prepared, Runtime
 from hwnas.device._faults import naming
 from hwnas.device._quiet import quiet
+from hwnas.device._runnable import Runnable
 from hwnas.errors import DeviceError, ModelFault
 
 

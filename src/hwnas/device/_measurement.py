@@ -62,7 +62,7 @@ class Environment:
     accelerator: str  # "cpu", or the name of the GPU that ran the model
     runtime: str
     runtime_version: str
-    torch_version: str
+    torch_version: str | None
     threads: int
     batch_size: int
     precision: str
@@ -74,6 +74,14 @@ class Environment:
     minor_faults: int | None = None  # while timing
     major_faults: int | None = None
     cpu_share: float | None = None  # CPU time over wall time, per thread, while timing
+    cpu_mhz: float | None = None  # of the CPUs that the worker may use, when the measurement ended
+    celsius: float | None = None  # the hottest sensor of the host, at the same time
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
+        """From plain JSON values; TypeError for fields that are missing or unknown."""
+        affinity = data.get("affinity")
+        return cls(**{**data, "affinity": None if affinity is None else tuple(affinity)})
 
 
 @dataclass(frozen=True)
@@ -209,7 +217,7 @@ class Measurement:
                 f"schema {cls.SCHEMA}"
             )
         try:
-            canary, affinity = values["canary"], values["environment"].get("affinity")
+            canary = values["canary"]
             trimmed = values.get("trimmed")
             return cls(
                 **{
@@ -218,12 +226,7 @@ class Measurement:
                     "canary": None if canary is None else Canary(**canary),
                     "trimmed": None if trimmed is None else TrimmedMean(**trimmed),
                     "warnings": tuple(values["warnings"]),
-                    "environment": Environment(
-                        **{
-                            **values["environment"],
-                            "affinity": None if affinity is None else tuple(affinity),
-                        }
-                    ),
+                    "environment": Environment.from_dict(values["environment"]),
                 }
             )
         except (KeyError, TypeError, AttributeError) as error:

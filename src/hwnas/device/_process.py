@@ -1,4 +1,7 @@
-"""A worker process and its life: started, spoken to, timed out, reaped."""
+"""A worker process and its life: started, spoken to, timed out, reaped.
+
+Also runs on hosts that have no hwnas: see `_bundle.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hwnas._pipes import receive, send
 from hwnas.device._memory import memory_kills
+from hwnas.device._paths import cache_folder
 from hwnas.errors import DeviceError, ModelFault
 
-_START_LIMIT = 300.0  # seconds; importing torch, exporting or compiling the canary, a busy host
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Reply: TypeAlias = tuple[dict[str, Any], list[bytes]]  # a message: its header, binary parts
+
+START_LIMIT = 300.0
+"""Seconds: importing a library, exporting or compiling the canary, on a busy host."""
 
 
 class WorkerLost(ModelFault):
@@ -29,18 +39,33 @@ class WorkerLost(ModelFault):
         self.model = model
 
 
-class WorkerProcess:
-    """One worker; not thread safe. After a DeviceError with `alive` False it is gone for good."""
+def silent(step: dict[str, Any]) -> None:
+    """Whoever does not care which step a worker has come to."""
 
-    def __init__(self, settings: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+
+class WorkerProcess:
+    """One worker; not thread safe. After a DeviceError with `alive` False it is gone for good.
+
+    Args:
+        module: what `python -m` runs.
+        settings, parts: the first message to it.
+
+    Attributes:
+        greeting: binary parts of its answer.
+    """
+
+    def __init__(
+        self, module: str, settings: Mapping[str, Any], parts: Sequence[bytes] = ()
+    ) -> None:
+        self._module = module
         # A file, not a pipe: nobody has to read along, and a chatty model cannot block.
         self._stderr = tempfile.TemporaryFile(mode="a+b", prefix="hwnas-")  # noqa: SIM115
-        self._events: queue.Queue[dict[str, Any] | BaseException] = queue.Queue()
+        self._events: queue.Queue[Reply | BaseException] = queue.Queue()
         started: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
         # The kernel ties a child to the thread that started it, not to the process, so a thread
         # that lives as long as the child starts it.
         self._owner = threading.Thread(
-            target=self._own, args=(dict(environment), started), daemon=True
+            target=self._own, args=(_environment(settings["threads"]), started), daemon=True
         )
         self._owner.start()
         child = started.get()
@@ -49,7 +74,7 @@ class WorkerProcess:
         self._child = child
         self._memory_kills = memory_kills()
         try:
-            self._request(dict(settings), [], _START_LIMIT)
+            _, self.greeting = self._request(dict(settings), parts, START_LIMIT, silent)
         except BaseException as error:
             self.kill()
             if isinstance(error, WorkerLost):  # no model is to blame
@@ -62,9 +87,15 @@ class WorkerProcess:
         return self._owner.is_alive()
 
     def request(
-        self, header: dict[str, Any], parts: Sequence[bytes], limit: float
-    ) -> dict[str, Any]:
+        self,
+        header: dict[str, Any],
+        parts: Sequence[bytes],
+        limit: float,
+        on_step: Callable[[dict[str, Any]], None] = silent,
+    ) -> Reply:
         """Send a request and wait for its result, at most `limit` seconds for each model's step.
+
+        `on_step` is told of each step, with the seconds in which it must end as `limit`.
 
         Raises:
             WorkerLost: the worker died, or was killed at the limit.
@@ -72,7 +103,7 @@ class WorkerProcess:
         """
         self._stderr.truncate(0)
         try:
-            return self._request(header, parts, limit)
+            return self._request(header, parts, limit, on_step)
         except DeviceError:
             raise
         except BaseException:
@@ -91,7 +122,7 @@ class WorkerProcess:
         environment: dict[str, str],
         started: queue.Queue[subprocess.Popen[bytes] | OSError],
     ) -> None:
-        command = [sys.executable, "-m", "hwnas.device._worker", str(os.getpid())]
+        command = [sys.executable, "-m", self._module, str(os.getpid())]
         pipe = subprocess.PIPE
         try:
             child = subprocess.Popen(
@@ -105,7 +136,7 @@ class WorkerProcess:
         started.put(child)
         try:
             while True:
-                self._events.put(receive(child.stdout)[0])
+                self._events.put(receive(child.stdout))
         except (EOFError, ValueError, OSError) as error:
             child.kill()  # it closed its pipe or wrote nonsense: no use any more
             child.wait()
@@ -116,8 +147,12 @@ class WorkerProcess:
                 child.stdin.close()
 
     def _request(
-        self, header: dict[str, Any], parts: Sequence[bytes], limit: float
-    ) -> dict[str, Any]:
+        self,
+        header: dict[str, Any],
+        parts: Sequence[bytes],
+        limit: float,
+        on_step: Callable[[dict[str, Any]], None],
+    ) -> Reply:
         assert self._child.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # it died; the owner says how
             send(self._child.stdin, header, parts)
@@ -137,12 +172,15 @@ class WorkerProcess:
                 self._owner.join()
                 kind, fate = self._fate()
                 raise WorkerLost(f"{where}: the worker {fate}{self._last_lines()}", kind, model)
-            if event["event"] == "error":
-                raise DeviceError(f"{where}: {event['message']}")
-            if event["event"] != "step":
-                return event
-            where, model = event["where"], event.get("model")
-            deadline = time.monotonic() + limit * event.get("count", 1)
+            reply, outputs = event
+            if reply["event"] == "error":
+                raise DeviceError(f"{where}: {reply['message']}")
+            if reply["event"] != "step":
+                return reply, outputs
+            where, model = reply["where"], reply.get("model")
+            allowed = limit * reply.get("count", 1)
+            on_step({**reply, "limit": allowed})
+            deadline = time.monotonic() + allowed
 
     def _fate(self) -> tuple[str, str]:
         """The kind of fault, and what happened to the process."""
@@ -161,3 +199,25 @@ class WorkerProcess:
         lines = self._stderr.read()[-2000:].decode(errors="replace").split("\n")
         last = " | ".join(line.strip() for line in lines if line.strip())[-400:]
         return f"; its last lines: {last}" if last else ""
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The worker's environment variables: those that must be set before it starts."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        # glibc gives large blocks back to the kernel at each free and pays for it in page faults.
+        "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+        "MALLOC_TOP_PAD_": str(64 << 20),
+        # Inductor loads code from its cache, which by default lies in the shared temp folder, and
+        # would compile in processes of its own, which might still run while a model is timed.
+        "TORCHINDUCTOR_CACHE_DIR": os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+        or str(cache_folder() / "inductor"),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        # Modules are found where this process finds them, and nowhere else.
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONSAFEPATH": "1",
+    }

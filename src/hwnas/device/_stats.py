@@ -1,4 +1,7 @@
-"""The interval of a median from its samples, with no assumption about their distribution."""
+"""The interval of a median from its samples, with no assumption about their distribution.
+
+Also runs on hosts that have no hwnas, where numpy is missed with a message, not at the import.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from statistics import NormalDist
-
-import numpy as np
 
 _TRACKING = 0.25
 """Standard deviation of the share of the canary's drift that a network does not follow.
@@ -39,6 +40,8 @@ def trimmed_mean(samples: Sequence[float], outlier: float) -> tuple[float, float
     At least one sample is left. The error is that of the Winsorised samples; of a single sample it
     is 0. Source: Tukey and McLaughlin, Sankhya A 25 (1963).
     """
+    import numpy as np
+
     ordered = np.sort(np.asarray(samples, dtype=float))
     n = len(ordered)
     cut = min(int(n * outlier / 2), (n - 1) // 2)
@@ -56,6 +59,8 @@ def effective_size(samples: Sequence[float]) -> float:
     samples lie above the median; its sum ends at the first lag without correlation, in the manner
     of Geyer, Practical Markov Chain Monte Carlo, Statistical Science 7 (1992), section 3.3.
     """
+    import numpy as np
+
     array = np.asarray(samples, dtype=float)
     above = np.sign(array - np.median(array))
     n, power, length = len(above), float(above @ above), 1.0
@@ -75,6 +80,8 @@ def median_interval(samples: Sequence[float], confidence: float) -> tuple[float,
     then all of their range. Source: David and Nagaraja, Order Statistics, section 7.1, with the
     effective number of samples.
     """
+    import numpy as np
+
     ordered = np.sort(np.asarray(samples, dtype=float))
     n, independent = len(ordered), max(1, int(effective_size(samples)))
     k = max(1, _rank(independent, confidence) * n // independent)

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwnas.device._base import Runnable, Runtime
-from hwnas.device._engine import Series, Usage
-from hwnas.device._environment import environment
+from hwnas.device._engine import Samples, Usage
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
 from hwnas.device._stats import drifted, median_interval, trimmed_mean
 from hwnas.device._timing import Timing
@@ -19,28 +17,24 @@ _SWITCHES = 100.0  # involuntary context switches per second
 
 
 def summarise(
-    models: Sequence[Runnable],
-    series: Sequence[Series],
+    samples: Sequence[Samples],
     canary: Sequence[float],
     usage: Usage,
+    where: Environment,
     *,
     device: str,
-    runtime: Runtime,
-    batch_size: int,
-    clock: str,
     timing: Timing,
     reference: float | None,
 ) -> list[Measurement]:
-    """One latency measurement (ms) per model and its series, in which nothing went wrong.
+    """One latency measurement (ms) for each model, in which nothing went wrong.
 
-    `reference` None takes the canary as it is now.
+    `canary` holds its seconds per call; `reference` None takes it as it is now.
     """
     now = 1e3 * float(np.median(canary))
     speed = Canary(median=now, reference=now if reference is None else reference)
-    where = environment(runtime, batch_size, clock, usage)
     warnings = _warnings(speed, where, usage)
     results = []
-    for model, one in zip(models, series, strict=True):
+    for one in samples:
         values = np.asarray(one.ratios) * speed.reference
         interval = median_interval(values.tolist(), timing.confidence)
         median, low, high = drifted(interval, timing.confidence, after=1 + speed.drift)
@@ -61,10 +55,10 @@ def summarise(
                 converged=one.converged,
                 warnings=warnings,
                 environment=where,
-                cold_start_ms=None if model.cold_start is None else 1e3 * model.cold_start,
-                size_bytes=model.size,
-                peak_memory_bytes=model.peak_memory,
-                energy_mj=None if model.energy is None else 1e3 * model.energy,
+                cold_start_ms=None if one.cold_start is None else 1e3 * one.cold_start,
+                size_bytes=one.size,
+                peak_memory_bytes=one.peak_memory,
+                energy_mj=None if one.energy is None else 1e3 * one.energy,
                 trimmed=None
                 if timing.outlier is None
                 else TrimmedMean(timing.outlier, *trimmed_mean(values.tolist(), timing.outlier)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hwnas.errors import DeviceError
 
@@ -40,3 +42,8 @@ class Timing:
             raise DeviceError("timing: warm_up must be 0 or more, outlier from 0 to below 1")
         if not 1 <= self.rounds[0] <= self.rounds[1]:
             raise DeviceError(f"timing: rounds are (fewest, most), not {self.rounds}")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Timing:
+        """The inverse of `dataclasses.asdict`, also after JSON."""
+        return cls(**{**data, "rounds": tuple(data["rounds"])})

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from hwnas.device._agreement import flatten
-from hwnas.device._base import Inputs, Model, Prepared, Runnable, Runtime
+from hwnas.device._base import Inputs, Model, Prepared, Runtime
 from hwnas.device._memory import PeakMemory
+from hwnas.device._runnable import Runnable
 from hwnas.errors import DeviceError, ModelFault
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
