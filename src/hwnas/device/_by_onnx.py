@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hwnas.device._base import Inputs, Model
 from hwnas.device._faults import naming
 from hwnas.device._item import Item
-from hwnas.device._onnx import check_inputs
 from hwnas.device._onnx_description import attribute_value, constant, place, typed
+from hwnas.device._onnxruntime_session import check_inputs
 from hwnas.device._parts import Part, Parts
 from hwnas.errors import ModelFault
 
