@@ -22,16 +22,17 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
-from benchmarks._mobilenets import InvertedResidual, random_mobilenet
+from benchmarks._mobilenets import random_mobilenet
 from benchmarks._rows import Row, main
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+SHAPE = (1, 3, 224, 224)
 CALIBRATED_ON = 10
 SPLITS = 200
-BLOCKS = (InvertedResidual, "0")
-"""The inverted residuals; the head's layers are units, and so is the stem."""
+BLOCKS = ("*",)
+"""What the networks are a row of: stem, inverted residuals, head."""
 
 
 def say(text: str) -> None:
@@ -70,10 +71,10 @@ def networks(count: int) -> list[nn.Sequential]:
 
 
 @functools.cache
-def image(side: int = 224) -> Tensor:
+def image() -> Tensor:
     import torch
 
-    return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
 
 
 @functools.cache
@@ -104,7 +105,7 @@ def macs(count: int) -> list[float]:
     """What a FLOPs baseline knows of the networks."""
     from hwnas.cost import static_costs
 
-    return [static_costs(net, (1, 3, 224, 224), ["macs"])["macs"] for net in networks(count)]
+    return [static_costs(net, SHAPE, ["macs"])["macs"] for net in networks(count)]
 
 
 def sums(label: str, granularities: Sequence[str], count: int, **device: Any) -> list[Row]:
@@ -112,7 +113,7 @@ def sums(label: str, granularities: Sequence[str], count: int, **device: Any) ->
     from hwnas import LocalDevice
     from hwnas.device import LatencyEstimator, Timing
 
-    rounds = 60 if count < 40 else 200
+    rounds, runs = (60, 20) if count < 40 else (200, 40)
     rows: list[Row] = []
     with noting(rows, label), LocalDevice(**device) as local:
         whole = networks(count) if local.runtime == "torch" else files(count)
@@ -122,7 +123,7 @@ def sums(label: str, granularities: Sequence[str], count: int, **device: Any) ->
         for granularity in granularities:
             say(f"{label}: {granularity} sums")
             blocks = {"blocks": BLOCKS} if granularity == "block" else {}
-            estimator = LatencyEstimator(local, granularity=granularity, **blocks)
+            estimator = LatencyEstimator(local, granularity=granularity, n_run=runs, **blocks)
             found = estimator.estimates(networks(count), image())
             assert all(one.coverage == 1 for one in found)
             rows.append(
@@ -156,7 +157,8 @@ def judged(label: str, sums: Sequence[float], truth: Sequence[float], count: int
     goals = TARGETS.get(label, (None,) * 5)
 
     def row(figure: str, value: float, flops: float, target: float | None, better: Any) -> Row:
-        return Row(f"{label}: {figure}", value, "", target, better, flops, "FLOPs", True)
+        known = float(flops), "FLOPs", True
+        return Row(f"{label}: {figure}", float(value), "", target, better, *known)
 
     return [
         Row(f"{label}: error of the raw sum", float(abs(raw / true - 1).mean()), "", None, "lower"),
@@ -302,12 +304,70 @@ def intervals(quick: bool) -> list[Row]:
     ]
 
 
+def proxylessnas(quick: bool) -> list[Row]:
+    """A whole space offline, killed at about half and gone on with."""
+    from hwnas import LocalDevice
+    from hwnas.cost import SpaceParts, profile_space
+    from hwnas.device import MeasurementStore, Timing
+    from hwnas.zoo import load_space
+
+    space, rows = load_space("proxylessnas"), []
+    timing = Timing(width=0.05, time_cap=0.1) if quick else None
+    with tempfile.TemporaryDirectory() as folder, noting(rows, "proxylessnas"):
+        path = Path(folder) / "store.sqlite"
+        count = SpaceParts(space, SHAPE).count
+        say(f"proxylessnas: {count} distinct parts; the first half in a process that is killed")
+        child = get_context("spawn").Process(target=_profile, args=(path, timing))
+        began = time.perf_counter()
+        child.start()
+        while child.is_alive() and _stored(path) < count // 2:
+            time.sleep(0.1)
+        child.kill()
+        child.join()
+        kept, measured = _stored(path), []
+        say(f"proxylessnas: {kept} are kept, the others follow")
+        with LocalDevice(timing=timing) as device, MeasurementStore(path) as store:
+            profile = profile_space(
+                space, SHAPE, device, store=store, progress=lambda part, _: measured.append(part)
+            )
+        took = time.perf_counter() - began
+    assert profile.count == count
+    twice = kept + len(measured) - count
+    return [
+        *rows,
+        Row("proxylessnas: distinct parts", count, "", None, "lower"),
+        Row("proxylessnas: time for all", took, "s", None, "lower"),
+        Row("proxylessnas: time per part", took / count, "s", None, "lower"),
+        Row("proxylessnas: parts measured twice after a kill", twice, "", 0, "lower"),
+    ]
+
+
+def _profile(path: Path, timing: Any) -> None:
+    from hwnas import LocalDevice
+    from hwnas.cost import profile_space
+    from hwnas.device import MeasurementStore
+    from hwnas.zoo import load_space
+
+    with LocalDevice(timing=timing) as device, MeasurementStore(path) as store:
+        profile_space(load_space("proxylessnas"), SHAPE, device, store=store)
+
+
+def _stored(path: Path) -> int:
+    from hwnas.device import MeasurementStore
+
+    if not path.exists():
+        return 0
+    with MeasurementStore(path) as store:
+        return len(list(store.query()))
+
+
 PARTS: dict[str, Callable[[bool], list[Row]]] = {
     "onnxruntime": onnxruntime,
     "threads": two_threads,
     "eager": eager,
     "repeatability": repeatability,
     "intervals": intervals,
+    "proxylessnas": proxylessnas,
 }
 
 if __name__ == "__main__":
