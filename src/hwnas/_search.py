@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 from hwnas import _refs
 from hwnas.cost import Counting
 from hwnas.errors import JobError, UsageError
-from hwnas.jobs import DeviceSpec, Job, JobSpec, Objective, Observer, SpaceInfo
+from hwnas.jobs import (
+    DeviceSpec,
+    Job,
+    JobSpec,
+    Objective,
+    Observer,
+    SpaceInfo,
+    find_device,
+)
 from hwnas.zoo import load_space
 
 if TYPE_CHECKING:
@@ -192,7 +200,7 @@ def search(
     else:
         judge = make_reward(reward)
         own, references = own_costs(costs, found, inputs)
-        listed = tuple(d if isinstance(d, DeviceSpec) else DeviceSpec.parse(d) for d in devices)
+        listed = tuple(d if isinstance(d, DeviceSpec) else find_device(d) for d in devices)
         declared = tuple(getattr(trainer, "metrics", ()))
         spec = _spec(
             name=where.name,

@@ -11,6 +11,7 @@ import typer
 from hwnas import __version__
 from hwnas.cli import (
     _cost,
+    _device,
     _estimate,
     _export,
     _measure,
@@ -39,6 +40,7 @@ app.command("search", epilog=_search.EPILOG)(_search.search)
 app.command("show")(_show.show)
 app.command("report")(_report.report)
 app.command("export")(_export.export)
+app.add_typer(_device.app, name="device")
 app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
 app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
 app.command("estimate")(_estimate.estimate)

@@ -32,6 +32,15 @@ def measure(
             show_default=False,
         ),
     ],
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE",
+            help="A name of hwnas device list, which says runtime, precision, threads, batch size "
+            "and accelerator; in place of those options.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     runtime: Annotated[
         str,
         typer.Option(
@@ -86,38 +95,57 @@ def measure(
         _refuse_options(context, what)
         _measure_again(Path(what), json=json)
         return
-    from hwnas.device import LocalDevice
+    from hwnas.device import LocalDevice, WorkerDevice
+    from hwnas.jobs import find_device, open_device
 
+    opened: list[WorkerDevice]
+    if device is not None:
+        _refuse_with_device(context)
+        opened = [open_device(find_device(device))]
+    else:
+        opened = [
+            LocalDevice(
+                runtime=runtime,
+                precision=precision,
+                threads=threads,
+                batch_size=size,
+                accelerator=accelerator,
+                energy=energy,
+            )
+            for size in _sizes(batch_size)
+        ]
     taken = []
-    for size in _sizes(batch_size):
-        model, inputs = _load(what, input_shape, size)
-        with LocalDevice(
-            runtime=runtime,
-            precision=precision,
-            threads=threads,
-            batch_size=size,
-            accelerator=accelerator,
-            energy=energy,
-        ) as device:
-            taken += device.measure([model], inputs)
+    for one in opened:
+        with one:
+            model, inputs = _load(what, input_shape, one.batch_size)
+            taken += one.measure([model], inputs)
     if json:
         print_json({"model": what, "measurements": [one.to_dict() for one in taken]})
         return
     where = taken[0].environment
-    say(f"{what}: {where.runtime} {where.runtime_version}, {precision}, threads={threads}")
+    how = f"{where.precision}, threads={where.threads}"
+    say(f"{what}: {where.runtime} {where.runtime_version}, {how}")
     print_wide(_latencies(taken, energy=energy))
     for warning in dict.fromkeys(text for one in taken for text in one.warnings):
         say(Text(warning, style="yellow"))
 
 
-def _refuse_options(context: typer.Context, what: str) -> None:
-    given = [
+def _given(context: typer.Context, *but: str) -> list[str]:
+    return [
         f"--{name.replace('_', '-')}"
         for name in context.params
-        if name not in ("what", "json")
+        if name not in ("what", "json", *but)
         and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]
-    if given:
+
+
+def _refuse_with_device(context: typer.Context) -> None:
+    if given := _given(context, "device", "input_shape"):
+        raise UsageError(f"{', '.join(given)}: --device says that already; leave one of them out")
+
+
+def _refuse_options(context: typer.Context, what: str) -> None:
+    if given := _given(context):
         raise UsageError(
             f"{', '.join(given)}: a folder such as {what} is measured on the devices of its search"
         )

@@ -7,6 +7,7 @@ from hwnas.device._calibration import Calibration
 from hwnas.device._estimator import Estimator
 from hwnas.device._estimators import LatencyEstimator, LatencyGraphEstimator, Profiler
 from hwnas.device._export import check_onnx, export_onnx
+from hwnas.device._health import Health, check_health
 from hwnas.device._item import Item
 from hwnas.device._latency import LatencyEstimate, Missing, Share
 from hwnas.device._local import LocalDevice
@@ -17,6 +18,7 @@ from hwnas.device._runnable import Runnable
 from hwnas.device._store import MeasurementStore, Stored
 from hwnas.device._store_files import export_store, import_store
 from hwnas.device._timing import Timing
+from hwnas.device._worker_device import WorkerDevice
 
 __all__ = [
     "Calibration",
@@ -24,6 +26,7 @@ __all__ = [
     "Device",
     "Environment",
     "Estimator",
+    "Health",
     "Inputs",
     "Item",
     "LatencyEstimate",
@@ -43,6 +46,8 @@ __all__ = [
     "Stored",
     "Timing",
     "TrimmedMean",
+    "WorkerDevice",
+    "check_health",
     "check_onnx",
     "example_inputs",
     "export_onnx",

@@ -9,6 +9,7 @@ from hwnas.jobs._job import Job
 from hwnas.jobs._meter import example, measure_repeatedly, measured_keys, open_device
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._records import Failure, JobView, TrialRecord
+from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._view import read_job as read_job
 
 __all__ = [
+    "DeviceRegistry",
     "DeviceSpec",
     "Failure",
     "Job",
@@ -34,6 +36,7 @@ __all__ = [
     "candidates_of",
     "check_request",
     "example",
+    "find_device",
     "first_problem",
     "measure_repeatedly",
     "measured_keys",

@@ -16,7 +16,7 @@ from hwnas.errors import DeviceError, describe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hwnas.device import LocalDevice, Measurement, Model, Timing
+    from hwnas.device import LocalDevice, Measurement, Model, RemoteDevice, Timing
     from hwnas.jobs._job import Job
     from hwnas.jobs._spec import DeviceSpec
     from hwnas.space import Arch, SearchSpace
@@ -49,20 +49,25 @@ def measured_keys(keys: Iterable[str], devices: tuple[DeviceSpec, ...]) -> dict[
 
 def open_device(
     spec: DeviceSpec, reference: float | None = None, timing: Timing | None = None
-) -> LocalDevice:
-    """The device of this host that `spec` describes; `reference` is the speed to refer to."""
-    from hwnas.device import LocalDevice
+) -> LocalDevice | RemoteDevice:
+    """The device that `spec` describes; `reference` is the speed to refer to.
 
-    return LocalDevice(
-        spec.name,
-        runtime=spec.runtime,
-        threads=spec.threads,
-        batch_size=spec.batch_size,
-        precision=spec.precision,
-        accelerator=spec.accelerator,
-        reference=reference,
-        timing=timing,
-    )
+    Nothing is started or connected yet.
+    """
+    from hwnas.device import LocalDevice, RemoteDevice
+
+    how = {
+        "runtime": spec.runtime,
+        "threads": spec.threads,
+        "batch_size": spec.batch_size,
+        "precision": spec.precision,
+        "accelerator": spec.accelerator,
+        "reference": reference,
+        "timing": timing,
+    }
+    if spec.via is None:
+        return LocalDevice(spec.name, **how)  # type: ignore[arg-type]
+    return RemoteDevice(spec.name, spec.via, python=spec.python, **how)  # type: ignore[arg-type]
 
 
 def onnx_name(batch_size: int) -> str:
@@ -154,7 +159,7 @@ class Meter:
         self._shape = job.spec.input_shape or ()
         self._events = events
         self._orders: queue.Queue[tuple[int, Arch] | None] = queue.Queue()
-        self._devices: dict[str, LocalDevice] = {}
+        self._devices: dict[str, LocalDevice | RemoteDevice] = {}
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -196,12 +201,12 @@ class Meter:
             key: cost_of(key, taken[spec.name], spec.batch_size) for key, spec in self._keys.items()
         }
 
-    def _device(self, spec: DeviceSpec) -> LocalDevice:
+    def _device(self, spec: DeviceSpec) -> LocalDevice | RemoteDevice:
         if spec.name not in self._devices:
             self._devices[spec.name] = open_device(spec, references(self._job).get(spec.name))
         return self._devices[spec.name]
 
-    def _remember_reference(self, device: LocalDevice) -> None:
+    def _remember_reference(self, device: LocalDevice | RemoteDevice) -> None:
         known = references(self._job)
         if device.name not in known:
             if device.reference is None:

@@ -61,8 +61,15 @@ class Objective(_Strict):
         return tuple(found)
 
 
+_NOT_IN_TEXT = ("name", "runtime", "via", "python")
+
+
 class DeviceSpec(_Strict):
-    """A device of this host: a name for the budget, and how models run on it."""
+    """A device: a name for the budget, and how models run on it.
+
+    `via` is the command that gives a shell on its host, None for this one; `python` the Python
+    there.
+    """
 
     name: str = "local"
     runtime: str = "onnxruntime"
@@ -70,6 +77,8 @@ class DeviceSpec(_Strict):
     batch_size: int = Field(default=1, ge=1)
     precision: str = "fp32"
     accelerator: str = "cpu"
+    via: str | None = None
+    python: str = "python3"
 
     @property
     def reads_onnx(self) -> bool:
@@ -94,7 +103,7 @@ class DeviceSpec(_Strict):
             options["runtime"] = runtime.strip()
         for pair in filter(None, query.split("&")):
             key, _, value = pair.partition("=")
-            known = [field for field in cls.model_fields if field not in ("name", "runtime")]
+            known = [field for field in cls.model_fields if field not in _NOT_IN_TEXT]
             if key.strip() not in known:
                 raise UsageError(
                     f"device '{text}' has no option '{key.strip()}'; known: {', '.join(known)}"
