@@ -15,6 +15,7 @@ from hwnas.device._measurement import Canary, Environment, Measurement, Percenti
 from hwnas.device._onnx import example_inputs
 from hwnas.device._remote import RemoteDevice
 from hwnas.device._runnable import Runnable
+from hwnas.device._simulated import SimulatedDevice
 from hwnas.device._store import MeasurementStore, Stored
 from hwnas.device._store_files import export_store, import_store
 from hwnas.device._timing import Timing
@@ -43,6 +44,7 @@ __all__ = [
     "Runnable",
     "Runtime",
     "Share",
+    "SimulatedDevice",
     "Stored",
     "Timing",
     "TrimmedMean",
