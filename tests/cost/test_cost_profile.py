@@ -17,7 +17,7 @@ import torch
 from cost_devices import Small, TableDevice, by_size, taken
 from torch import nn
 
-from hwnas.cost import FeasibleSet, LatencyTable, SpaceParts, load_cost, profile_space
+from hwnas.cost import FeasibleSet, LatencyTable, SpaceParts, load_cost, profile_space, static_costs
 from hwnas.device import LocalDevice, MeasurementStore, Timing
 from hwnas.errors import CostError
 from hwnas.space import FunctionSpace, ModelSpace
@@ -82,6 +82,26 @@ def test_the_count_grows_with_layers_not_with_archs() -> None:
     assert parts.granularity == "block"
     # Stem, head, six candidates of each stage's first block, and of the others (but of one stage).
     assert parts.count == 2 + 6 * 6 + 6 * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "granularity"),
+    [("shufflenetv2", "block"), ("mobilenetv2", "unit"), ("darts", "block")],
+)
+def test_nothing_that_multiplies_is_left_out(name: str, granularity: Any, store) -> None:
+    """On a device whose latencies are MACs, a table of latencies is one of MACs."""
+
+    def macs(module: nn.Module, inputs: Any) -> float:
+        return 1e-3 + static_costs(module, list(inputs), ["macs"])["macs"]
+
+    image = (1, 3, 32, 32)
+    space = load_space(name, image[1:], 10)
+    device = TableDevice(macs)
+    table = profile_space(space, image, device, granularity=granularity, store=store).table
+    for seed in range(3):
+        arch = space.sample(np.random.default_rng(seed))
+        expected = static_costs(space.build(arch), image, ["macs"])["macs"]
+        assert table(arch) == pytest.approx(expected, rel=1e-5)
 
 
 RUN = """
