@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_map_only
 
 from hwnas.cost._assembly import assembled
 from hwnas.cost._calls import Call
@@ -217,13 +217,12 @@ def _models(
 
 def _alone(module: nn.Module, arguments: Arguments) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """A module that takes tensors one by one, and noise for them."""
-    leaves, spec = tree_flatten((arguments.args, arguments.kwargs))
     generator = torch.Generator().manual_seed(0)
-    inputs = tuple(_noise(x, generator) for x in leaves if isinstance(x, Tensor))
+    inputs = tuple(_noise(x, generator) for x in arguments.tensors)
     if not arguments.kwargs and all(isinstance(x, Tensor) for x in arguments.args):
         return module, inputs
-    places = [None if isinstance(x, Tensor) else x for x in leaves]
-    return _Called(module, spec, places, [isinstance(x, Tensor) for x in leaves]), inputs
+    places = map(_Place, range(len(inputs)))
+    return _Called(module, arguments.each(lambda _: next(places))), inputs  # type: ignore[arg-type, return-value]
 
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -232,23 +231,24 @@ def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.zeros(like.shape, dtype=like.dtype)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Stands among arguments for the tensor of this number."""
+
+    number: int
+
+
 class _Called(nn.Module):
     """A module with the plain arguments that its network gives it."""
 
-    def __init__(
-        self, module: nn.Module, spec: Any, plain: Sequence[Any], open_: Sequence[bool]
-    ) -> None:
+    def __init__(self, module: nn.Module, arguments: Arguments) -> None:
         super().__init__()
-        self.module, self.spec, self.plain, self.open = module, spec, plain, open_
+        self.module, self.arguments = module, arguments
 
     def forward(self, *tensors: Tensor) -> Any:
         """The module's outputs."""
-        given = iter(tensors)
-        leaves = [
-            next(given) if is_open else plain
-            for plain, is_open in zip(self.plain, self.open, strict=True)
-        ]
-        args, kwargs = tree_unflatten(leaves, self.spec)
+        given = self.arguments.args, self.arguments.kwargs
+        args, kwargs = tree_map_only(_Place, lambda place: tensors[place.number], given)
         return self.module(*args, **kwargs)
 
 
