@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hwnas.cost import CostTable, cost_tables
-from hwnas.cost import _quantile as quantiles
+from hwnas.cost._feasible import quantile as quantiles
 from hwnas.errors import CostError
 from hwnas.space import Choice, FunctionSpace, ModelSpace, SearchSpace
 

@@ -15,7 +15,7 @@ from test_cost_algebra import enumerated, identity, macs, random_tables, true_qu
 from test_cost_feasible import assert_distribution
 
 from hwnas.cost import CostTable, FeasibleSet, MaxTable, RangeFilter, load_table
-from hwnas.cost import _maxima as maxima
+from hwnas.cost._tables import maxima
 from hwnas.errors import ArchError, CostError
 from hwnas.space import Choice, FunctionSpace, SearchSpace
 

@@ -16,15 +16,15 @@ from hwnas.cost._static import STATIC_METRICS, static_costs
 
 if TYPE_CHECKING:
     from hwnas.cost._base import Cost, FunctionCost
-    from hwnas.cost._calibrated import calibrated
-    from hwnas.cost._feasible import FeasibleSet
+    from hwnas.cost._feasible.feasible_set import FeasibleSet
+    from hwnas.cost._feasible.filtered import FilteredSet
+    from hwnas.cost._feasible.limits import Count
+    from hwnas.cost._feasible.quantile import Quantile
     from hwnas.cost._filter import RangeFilter
-    from hwnas.cost._filtered import FilteredSet
     from hwnas.cost._latency import Block, LatencyTable
-    from hwnas.cost._limits import Count
     from hwnas.cost._load import load_cost, load_costs
-    from hwnas.cost._max_table import MaxTable
-    from hwnas.cost._profile import (
+    from hwnas.cost._profiling.calibrated import calibrated
+    from hwnas.cost._profiling.profile import (
         Progress,
         SpaceProfile,
         expected_seconds,
@@ -32,38 +32,38 @@ if TYPE_CHECKING:
         pending,
         profile_space,
     )
-    from hwnas.cost._quantile import Quantile
+    from hwnas.cost._profiling.variants import SpaceParts, Variant
     from hwnas.cost._space_costs import TracedCost, cost_tables
-    from hwnas.cost._stored import load_table
-    from hwnas.cost._table import CostTable
-    from hwnas.cost._variants import SpaceParts, Variant
+    from hwnas.cost._tables.max_table import MaxTable
+    from hwnas.cost._tables.stored import load_table
+    from hwnas.cost._tables.table import CostTable
 
 _LAZY = {
     "Cost": "_base",
     "Block": "_latency",
-    "CostTable": "_table",
-    "Count": "_limits",
-    "FeasibleSet": "_feasible",
-    "FilteredSet": "_filtered",
+    "CostTable": "_tables.table",
+    "Count": "_feasible.limits",
+    "FeasibleSet": "_feasible.feasible_set",
+    "FilteredSet": "_feasible.filtered",
     "FunctionCost": "_base",
     "LatencyTable": "_latency",
-    "MaxTable": "_max_table",
-    "Progress": "_profile",
-    "Quantile": "_quantile",
+    "MaxTable": "_tables.max_table",
+    "Progress": "_profiling.profile",
+    "Quantile": "_feasible.quantile",
     "RangeFilter": "_filter",
-    "SpaceParts": "_variants",
-    "SpaceProfile": "_profile",
+    "SpaceParts": "_profiling.variants",
+    "SpaceProfile": "_profiling.profile",
     "TracedCost": "_space_costs",
-    "Variant": "_variants",
-    "calibrated": "_calibrated",
+    "Variant": "_profiling.variants",
+    "calibrated": "_profiling.calibrated",
     "cost_tables": "_space_costs",
-    "expected_seconds": "_profile",
+    "expected_seconds": "_profiling.profile",
     "load_cost": "_load",
     "load_costs": "_load",
-    "load_table": "_stored",
-    "measure_parts": "_profile",
-    "pending": "_profile",
-    "profile_space": "_profile",
+    "load_table": "_tables.stored",
+    "measure_parts": "_profiling.profile",
+    "pending": "_profiling.profile",
+    "profile_space": "_profiling.profile",
 }
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hwnas._estimate import Estimate
-from hwnas.cost._table import CostTable
+from hwnas.cost._tables.table import CostTable
 from hwnas.errors import CostError, DataError
 
 if TYPE_CHECKING:

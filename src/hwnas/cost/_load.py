@@ -48,7 +48,7 @@ def load_cost(reference: str, space: SearchSpace, inputs: Any = ()) -> Cost:
     if not named:
         what = reference
     if what.endswith(".npz"):
-        from hwnas.cost._stored import load_table
+        from hwnas.cost._tables.stored import load_table
 
         target: Any = load_table(Path(what), space)
     elif ":" in what:

@@ -14,23 +14,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from hwnas.cost._assembly import assembled
 from hwnas.cost._base import Cost
 from hwnas.cost._counting import Counting
-from hwnas.cost._domain import Domain, TooLargeError
-from hwnas.cost._holding import HoldingInterpreter
-from hwnas.cost._inputs import Inputs, arguments_of
-from hwnas.cost._interpreter import Event, ForwardError, Interpreter
-from hwnas.cost._kernels import UnsupportedError
-from hwnas.cost._leaves import LeafCost, Leaves
-from hwnas.cost._ledger import peak_parts
-from hwnas.cost._max_table import MaxTable
-from hwnas.cost._parameters import parameter_events
 from hwnas.cost._static import STATIC_METRICS, SUMS, static_costs
-from hwnas.cost._table import CostTable
-from hwnas.cost._trace import plain_kernels
-from hwnas.cost._twin import twin
-from hwnas.cost._varying import Varying, constant
+from hwnas.cost._tables.assembly import assembled
+from hwnas.cost._tables.domain import Domain, TooLargeError
+from hwnas.cost._tables.max_table import MaxTable
+from hwnas.cost._tables.table import CostTable
+from hwnas.cost._tables.varying import Varying, constant
+from hwnas.cost._tracing.holding import HoldingInterpreter
+from hwnas.cost._tracing.inputs import Inputs, arguments_of
+from hwnas.cost._tracing.interpreter import Event, ForwardError, Interpreter
+from hwnas.cost._tracing.kernels import UnsupportedError
+from hwnas.cost._tracing.leaves import LeafCost, Leaves
+from hwnas.cost._tracing.ledger import peak_parts
+from hwnas.cost._tracing.parameters import parameter_events
+from hwnas.cost._tracing.trace import plain_kernels
+from hwnas.cost._tracing.twin import twin
 from hwnas.errors import CostError, describe
 from hwnas.space import ModelSpace, SearchSpace
 

@@ -11,8 +11,8 @@ from hwnas.errors import CostError
 if TYPE_CHECKING:
     from torch import nn
 
-    from hwnas.cost._inputs import Inputs
-    from hwnas.cost._leaves import LeafCost
+    from hwnas.cost._tracing.inputs import Inputs
+    from hwnas.cost._tracing.leaves import LeafCost
 
 SUMS = ("macs", "flops", "params", "weight_bytes")
 """The static costs that are computed unless others are asked for."""
@@ -77,7 +77,7 @@ def static_costs(
         raise CostError(
             f"'{unknown[0]}' is not a static cost; the static costs are {', '.join(STATIC_METRICS)}"
         )
-    from hwnas.cost._trace import count_operations, unique_parameters
+    from hwnas.cost._tracing.trace import count_operations, unique_parameters
 
     parameters = unique_parameters(model)
     costs: dict[str, float] = {
@@ -89,7 +89,7 @@ def static_costs(
         costs["macs"] = counts.macs
         costs["flops"] = counting.per_mac * counts.macs + counts.extra
     if "peak_activation_bytes" in wanted:
-        from hwnas.cost._liveness import peak_bytes
+        from hwnas.cost._tracing.liveness import peak_bytes
 
         costs["peak_activation_bytes"] = peak_bytes(model, inputs)
     return {name: costs[name] for name in wanted}

@@ -1,0 +1,1 @@
+"""The archs that keep limits: counted, drawn, ranked and changed without trying them."""

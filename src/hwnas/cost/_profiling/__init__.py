@@ -1,0 +1,1 @@
+"""A space cut into parts that are measured once each, and their sum as a cost."""
