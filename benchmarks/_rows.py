@@ -73,4 +73,6 @@ def _show(title: str, rows: Sequence[Row]) -> None:
         measured = "measured" if row.peer_measured else "quoted"
         peer = "" if row.peer is None else f"{row.peer:.4g} ({row.peer_name}, {measured})"
         table.add_row(row.figure, f"{row.value:.4g}", row.unit, target, ok, peer)
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, 140)  # a log file has no width of its own
+    console.print(table)
