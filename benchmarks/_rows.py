@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,12 +56,20 @@ def main(area: str, measure: Part | Mapping[str, Part]) -> None:
         )
     options = parser.parse_args()
     rows: list[Row] = []
+    failed = []
     for name in getattr(options, "only", None) or parts:
-        found = parts[name](options.quick)
+        try:
+            found = parts[name](options.quick)
+        except Exception:  # noqa: BLE001 - the other parts are measured all the same
+            traceback.print_exc()
+            failed.append(name)
+            continue
         _show(f"benchmarks.{area}" + (f": {name}" if len(parts) > 1 else ""), found)
         rows += found
         if options.json:
             options.json.write_text(json.dumps([{**asdict(r), "ok": r.ok} for r in rows], indent=2))
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 def _show(title: str, rows: Sequence[Row]) -> None:
