@@ -16,7 +16,6 @@ from torch import nn
 from hwnas.device._base import Inputs, Model
 from hwnas.device._lock import host_lock
 from hwnas.device._process import WorkerProcess
-from hwnas.device._timing import Timing
 from hwnas.device._worker_device import Request, WorkerDevice
 from hwnas.errors import ModelFault
 
@@ -29,37 +28,7 @@ class LocalDevice(WorkerDevice):
     host (per user); others wait.
     """
 
-    def __init__(
-        self,
-        name: str = "local",
-        *,
-        runtime: str = "onnxruntime",
-        threads: int = 1,
-        batch_size: int = 1,
-        precision: str = "fp32",
-        accelerator: str = "cpu",
-        reference: float | None = None,
-        timing: Timing | None = None,
-        time_limit: float | None = None,
-        memory_limit: int | None = None,
-        energy: bool = False,
-        check: bool = True,
-    ) -> None:
-        super().__init__(
-            name,
-            runtime=runtime,
-            threads=threads,
-            batch_size=batch_size,
-            precision=precision,
-            accelerator=accelerator,
-            reference=reference,
-            timing=timing,
-            time_limit=time_limit,
-            memory_limit=memory_limit,
-            energy=energy,
-            check=check,
-        )
-        self._worker: WorkerProcess | None = None
+    _worker: WorkerProcess | None = None
 
     @property
     def conditions(self) -> dict[str, str | int]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from hwnas.device._base import Inputs, Model, Prepared, Runtime
+from hwnas.device._base import Inputs, Model, Prepared, Runtime, arrays_of
 from hwnas.device._export import export_onnx
 from hwnas.device._faults import naming
 from hwnas.device._onnx_precision import convert
+from hwnas.device._runnable import Runnable
 from hwnas.errors import ModelFault
 
 
@@ -21,6 +22,8 @@ class OnnxFileRuntime(Runtime):
     """Loads ONNX files, and modules by way of one."""
 
     reads_onnx: ClassVar[bool] = True
+    _session: ClassVar[type[Any]]
+    """The `Session` of the module `session`, with its outputs as tensors."""
     _converted: ClassVar[tuple[str, ...]] = ()
     """The precisions that the file must be converted to; the others are the runtime's business."""
 
@@ -34,6 +37,17 @@ class OnnxFileRuntime(Runtime):
         if self.precision in self._converted:
             path = convert(path, self.precision, inputs, folder)
         return Prepared(path, path.stat().st_size + sum(_external(path)))
+
+    def _start(self, prepared: Prepared, inputs: Inputs) -> Runnable:
+        assert isinstance(prepared.source, Path)
+        runnable: Runnable = self._session(
+            prepared.source,
+            arrays_of(inputs),
+            threads=self.threads,
+            precision=self.precision,
+            accelerator=self.accelerator,
+        )
+        return runnable
 
 
 def example_inputs(path: str | os.PathLike[str], batch_size: int = 1) -> Inputs:

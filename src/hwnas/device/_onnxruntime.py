@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from hwnas.device import _onnxruntime_session
-from hwnas.device._base import Inputs, Prepared, arrays_of
 from hwnas.device._memory import PeakMemory
 from hwnas.device._onnx import OnnxFileRuntime
-from hwnas.device._runnable import Runnable
+
+
+class _InTensors(_onnxruntime_session.Session):
+    def outputs(self) -> list[Tensor]:
+        return [torch.from_numpy(array) for array in super().outputs()]
 
 
 class OnnxRuntime(OnnxFileRuntime):
@@ -28,6 +30,7 @@ class OnnxRuntime(OnnxFileRuntime):
         "cuda": ("fp32", "fp16"),
     }
     session: ClassVar[str | None] = _onnxruntime_session.__name__
+    _session: ClassVar[type[Any]] = _InTensors
     _converted: ClassVar[tuple[str, ...]] = ("fp16", "int8", "int8-dynamic")
 
     def _check_host(self) -> None:
@@ -54,18 +57,3 @@ class OnnxRuntime(OnnxFileRuntime):
     def _memory(self) -> PeakMemory | None:
         # The CUDA provider's arena has no counter that Python can read.
         return super()._memory() if self.accelerator == "cpu" else None
-
-    def _start(self, prepared: Prepared, inputs: Inputs) -> Runnable:
-        assert isinstance(prepared.source, Path)
-        return _InTensors(
-            prepared.source,
-            arrays_of(inputs),
-            threads=self.threads,
-            precision=self.precision,
-            accelerator=self.accelerator,
-        )
-
-
-class _InTensors(_onnxruntime_session.Session):
-    def outputs(self) -> list[Tensor]:
-        return [torch.from_numpy(array) for array in super().outputs()]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from hwnas.device import _openvino_session
-from hwnas.device._base import Inputs, Prepared, arrays_of
 from hwnas.device._onnx import OnnxFileRuntime
-from hwnas.device._runnable import Runnable
 from hwnas.errors import DeviceError
+
+
+class _InTensors(_openvino_session.Session):
+    def outputs(self) -> list[Tensor]:
+        return [torch.from_numpy(array) for array in super().outputs()]
 
 
 class OpenVinoRuntime(OnnxFileRuntime):
@@ -28,6 +30,7 @@ class OpenVinoRuntime(OnnxFileRuntime):
         "cpu": tuple(_openvino_session.ARITHMETIC)
     }
     session: ClassVar[str | None] = _openvino_session.__name__
+    _session: ClassVar[type[Any]] = _InTensors
     _converted: ClassVar[tuple[str, ...]] = ("int8",)
 
     def _check_host(self) -> None:
@@ -40,18 +43,3 @@ class OpenVinoRuntime(OnnxFileRuntime):
     def version(self) -> str:
         """OpenVINO's version."""
         return _openvino_session.version(self.precision, self.accelerator)
-
-    def _start(self, prepared: Prepared, inputs: Inputs) -> Runnable:
-        assert isinstance(prepared.source, Path)
-        return _InTensors(
-            prepared.source,
-            arrays_of(inputs),
-            threads=self.threads,
-            precision=self.precision,
-            accelerator=self.accelerator,
-        )
-
-
-class _InTensors(_openvino_session.Session):
-    def outputs(self) -> list[Tensor]:
-        return [torch.from_numpy(array) for array in super().outputs()]

@@ -72,7 +72,7 @@ class WorkerDevice(Device):
 
     def __init__(
         self,
-        name: str,
+        name: str = "local",
         *,
         runtime: str = "onnxruntime",
         threads: int = 1,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hwnas.cost._tables.domain import Guard
 from hwnas.cost._tables.varying import Varying
 from hwnas.cost._tracing.interpreter import Interpreter
+from hwnas.cost._tracing.kernels import UnsupportedError
 from hwnas.cost._tracing.open import OpenTensor, OpenValue
 from hwnas.space import Cell, Expr, InputChoice, LayerChoice, Repeat
 from hwnas.space.template import Elastic, Symbolic, exprs, reduced, shape_of
@@ -189,7 +190,7 @@ def _symbolic(module: Symbolic, interpreter: Interpreter) -> Callable[..., Any]:
         return pick
     if isinstance(module, Cell):
         return partial(_cell, interpreter, module)
-    raise NotImplementedError(type(module).__name__)
+    raise UnsupportedError(f"tables do not follow {type(module).__name__}")
 
 
 def _repeated(interpreter: Interpreter, depth: Varying, blocks: list[nn.Module], x: Any) -> Any:
