@@ -61,6 +61,7 @@ _PACKAGES = (
     "device",
     "errors",
     "jobs",
+    "predict",
     "report",
     "space",
     "strategy",

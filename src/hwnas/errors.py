@@ -27,6 +27,10 @@ class CostError(HwnasError):
     """A cost cannot be computed for a model."""
 
 
+class PredictError(HwnasError):
+    """A latency predictor cannot be fitted, adapted, read or asked; or its table is wrong."""
+
+
 class DeviceError(HwnasError):
     """A measurement could not be taken; there is no number to use in its place."""
 

@@ -41,6 +41,8 @@ class Session(Runnable):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that wait actively after a call would take the CPUs of the network timed next.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         options.log_severity_level = 3  # errors come as exceptions; the rest is noise
         provider = _PROVIDERS[accelerator]
         with naming(f"ONNX Runtime cannot load {path.name}"):

@@ -1,0 +1,16 @@
+"""Latency of any arch on a device that measured a few: learnt from devices that measured many."""
+
+from __future__ import annotations
+
+from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
+from hwnas.predict._descriptor import Descriptor
+from hwnas.predict._sources import Provenance, SourceTable
+
+__all__ = [
+    "Descriptor",
+    "DevicePredictor",
+    "LatencyPredictor",
+    "Prediction",
+    "Provenance",
+    "SourceTable",
+]

@@ -1,0 +1,94 @@
+"""The contracts of latency predictors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.predict._sources import SourceTable
+from hwnas.space import Arch
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Latencies in ms with their uncertainty.
+
+    Attributes:
+        mean: (n,) float64, positive and finite.
+        std: (n,) float64, of the error of `mean` against a measurement of the device: not negative.
+            0 only where a predictor tells no uncertainty.
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
+class DevicePredictor(ABC):
+    """What is known of one device: latencies of any arch of the space, without measuring.
+
+    - Equal archs get equal predictions, whatever else is asked for in the same call.
+    - An arch of another space is an `ArchError`.
+    - It does not change once made; all methods may be called from several threads.
+    """
+
+    @abstractmethod
+    def predict(self, archs: Sequence[Arch]) -> Prediction:
+        """Latencies of n archs (ms)."""
+
+
+class LatencyPredictor(ABC):
+    """Learns from devices that measured many archs, adapts to one that measured a few.
+
+    The life of a predictor: `fit` on a table of source devices, once; `suggest` the archs to
+    measure on the device at hand; `adapt` to their latencies.
+
+    - `fit` may be left out by predictors that need no sources (`needs_sources` False); the others
+      raise `PredictError` when asked for anything before it.
+    - Each archs argument holds archs of the predictor's space; see `SourceTable.archs`.
+    - Latencies are in ms, positive. What is not (or too few for the method) is a `PredictError`
+      that names the row.
+    - Chance comes from the seed given at construction alone: equal calls on an equal machine give
+      equal results.
+    - `save` writes a folder of JSON and safetensors from which `hwnas.predict.load_predictor` makes
+      a predictor that predicts the same. Nothing is ever unpickled.
+
+    Others add members as entry points of the group `hwnas.predictors`.
+
+    Attributes:
+        name: as in the entry points.
+        needs_sources: whether it can adapt only after `fit`.
+    """
+
+    name: str
+    needs_sources: bool = True
+
+    @abstractmethod
+    def fit(self, sources: SourceTable) -> None:
+        """Learn from source devices; what was learnt before is forgotten."""
+
+    @abstractmethod
+    def adapt(self, archs: Sequence[Arch], latencies: Sequence[float]) -> DevicePredictor:
+        """The predictor of a device that measured the latencies (ms) of these archs."""
+
+    @abstractmethod
+    def suggest(
+        self,
+        n: int,
+        candidates: Sequence[Arch],
+        *,
+        measured: Sequence[tuple[Arch, float]] = (),
+    ) -> list[Arch]:
+        """The n of the candidates worth measuring next, best first.
+
+        `measured` are latencies (ms) of the device at hand; none for the first archs. Without them
+        a suggestion is nested: the first k of n are the suggestion for k.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write everything `load_predictor` needs into a new folder."""

@@ -1,0 +1,96 @@
+"""What a predictor learns from: latencies of the same archs on several devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.errors import PredictError
+from hwnas.space import Arch
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the latencies of a device come from.
+
+    Attributes:
+        source: a file, a folder, a measurement store, a web address.
+        licence: of the data, if known.
+        notes: what a reader must know: conditions, repaired rows, doubts.
+    """
+
+    source: str
+    licence: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """Latencies (ms) of archs of one space on devices.
+
+    Attributes:
+        space: the space's name in the zoo, or a reference `module:name`.
+        archs: the rows, each once. An arch of a network whose input size varies has the entry
+            `resolution` beside the space's decisions.
+        latencies: for each device a latency per row, in ms, (n,) float64; NaN where the device did
+            not measure the arch, else positive.
+        provenance: of each device.
+
+    Raises:
+        PredictError: lengths differ, a device has no measurement, or a latency is not positive.
+    """
+
+    space: str
+    archs: tuple[Arch, ...]
+    latencies: Mapping[str, NDArray[np.float64]]
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, values in self.latencies.items():
+            if values.shape != (len(self.archs),):
+                raise PredictError(
+                    f"device '{name}' has {values.size} latencies for {len(self.archs)} archs"
+                )
+            if np.isnan(values).all():
+                raise PredictError(f"device '{name}' has no measurement")
+            wrong = np.flatnonzero(~np.isnan(values) & ~((values > 0) & np.isfinite(values)))
+            if wrong.size:
+                row = int(wrong[0])
+                raise PredictError(
+                    f"device '{name}', row {row}: the latency {values[row]} is not positive"
+                )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.latencies)
+
+    def only(self, devices: Sequence[str]) -> SourceTable:
+        """The table of some of the devices.
+
+        Raises:
+            PredictError: one is not in the table.
+        """
+        for name in devices:
+            if name not in self.latencies:
+                raise PredictError(
+                    f"there is no device '{name}'; the table has {', '.join(self.devices)}"
+                )
+        return SourceTable(
+            self.space,
+            self.archs,
+            {name: self.latencies[name] for name in devices},
+            {name: self.provenance[name] for name in devices if name in self.provenance},
+        )
+
+    def rows(self, indices: Sequence[int] | NDArray[np.int64]) -> SourceTable:
+        """The table of some of the archs."""
+        return SourceTable(
+            self.space,
+            tuple(self.archs[int(index)] for index in indices),
+            {name: values[np.asarray(indices)] for name, values in self.latencies.items()},
+            self.provenance,
+        )
