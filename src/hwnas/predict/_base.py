@@ -47,13 +47,14 @@ class LatencyPredictor(ABC):
     The life of a predictor: `fit` on a table of source devices, once; `suggest` the archs to
     measure on the device at hand; `adapt` to their latencies.
 
-    - `fit` may be left out by predictors that need no sources (`needs_sources` False); the others
-      raise `PredictError` when asked for anything before it.
+    - `fit` comes first, for all: anything else before it is a `PredictError`. A table without
+      devices tells the space, and no more; that is a `PredictError` for predictors that need
+      sources (`needs_sources`).
     - Each archs argument holds archs of the predictor's space; see `SourceTable.archs`.
     - Latencies are in ms, positive. What is not (or too few for the method) is a `PredictError`
       that names the row.
-    - Chance comes from the seed given at construction alone: equal calls on an equal machine give
-      equal results.
+    - All arguments of the constructor have defaults; among them is `seed`. Chance comes from it
+      alone: equal calls on an equal machine give equal results.
     - `save` writes a folder of JSON and safetensors from which `hwnas.predict.load_predictor` makes
       a predictor that predicts the same. Nothing is ever unpickled.
 
@@ -61,11 +62,14 @@ class LatencyPredictor(ABC):
 
     Attributes:
         name: as in the entry points.
-        needs_sources: whether it can adapt only after `fit`.
+        needs_sources: whether it learns nothing from a table without devices.
+        space, input_shape: those of the table that it was fitted on.
     """
 
     name: str
     needs_sources: bool = True
+    space: str
+    input_shape: tuple[int, ...] | None
 
     @abstractmethod
     def fit(self, sources: SourceTable) -> None:

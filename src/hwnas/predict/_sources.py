@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,11 @@ class SourceTable:
         archs: the rows, each once. An arch of a network whose input size varies has the entry
             `resolution` beside the space's decisions.
         latencies: for each device a latency per row, in ms, (n,) float64; NaN where the device did
-            not measure the arch, else positive.
+            not measure the arch, else positive. A table without devices tells the space alone.
         provenance: of each device.
+        input_shape: (C, H, W) of one input; None where the space has a size of its own.
+        num_classes: what a class or function that makes the space is given beside it, if anything;
+            see `hwnas.zoo.load_space`.
 
     Raises:
         PredictError: lengths differ, a device has no measurement, or a latency is not positive.
@@ -47,6 +50,8 @@ class SourceTable:
     archs: tuple[Arch, ...]
     latencies: Mapping[str, NDArray[np.float64]]
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
+    input_shape: tuple[int, ...] | None = None
+    num_classes: int | None = None
 
     def __post_init__(self) -> None:
         for name, values in self.latencies.items():
@@ -79,18 +84,17 @@ class SourceTable:
                 raise PredictError(
                     f"there is no device '{name}'; the table has {', '.join(self.devices)}"
                 )
-        return SourceTable(
-            self.space,
-            self.archs,
-            {name: self.latencies[name] for name in devices},
-            {name: self.provenance[name] for name in devices if name in self.provenance},
+        return replace(
+            self,
+            latencies={name: self.latencies[name] for name in devices},
+            provenance={name: self.provenance[name] for name in devices if name in self.provenance},
         )
 
     def rows(self, indices: Sequence[int] | NDArray[np.int64]) -> SourceTable:
         """The table of some of the archs."""
-        return SourceTable(
-            self.space,
-            tuple(self.archs[int(index)] for index in indices),
-            {name: values[np.asarray(indices)] for name, values in self.latencies.items()},
-            self.provenance,
+        chosen = np.asarray(indices, np.int64)
+        return replace(
+            self,
+            archs=tuple(self.archs[index] for index in chosen.tolist()),
+            latencies={name: values[chosen] for name, values in self.latencies.items()},
         )
