@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from hwnas.device import Canary, Device, Environment, Measurement, Model, Percentiles, Timing
-from hwnas.device._onnxruntime import OnnxRuntime
+from hwnas.device._runtimes.onnxruntime import OnnxRuntime
 from hwnas.errors import ModelFault
 
 WHERE = Environment(

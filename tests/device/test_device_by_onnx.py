@@ -12,8 +12,8 @@ from test_device_estimators import Everything, X, net
 from torch import Tensor, nn
 
 from hwnas.device import LatencyGraphEstimator, LocalDevice, Profiler, Timing, export_onnx
-from hwnas.device._by_onnx import by_onnx
-from hwnas.device._onnxruntime import OnnxRuntime
+from hwnas.device._estimators.by_onnx import by_onnx
+from hwnas.device._runtimes.onnxruntime import OnnxRuntime
 from hwnas.errors import DeviceError, ModelFault
 
 

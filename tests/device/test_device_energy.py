@@ -8,7 +8,7 @@ import pytest
 from torch import Tensor
 
 from hwnas.device import Runnable
-from hwnas.device._energy import energy_of, find_meter
+from hwnas.device._timing.energy import energy_of, find_meter
 
 RANGE = 10_000_000
 

@@ -8,10 +8,10 @@ import pytest
 from torch import Tensor
 
 from hwnas.device import Environment, Measurement, Runnable, Timing
-from hwnas.device._engine import Samples, Usage, time_models
-from hwnas.device._environment import conditions
-from hwnas.device._stats import trimmed_mean
-from hwnas.device._summary import summarise
+from hwnas.device._timing.engine import Samples, Usage, time_models
+from hwnas.device._timing.environment import conditions
+from hwnas.device._timing.stats import trimmed_mean
+from hwnas.device._timing.summary import summarise
 from hwnas.errors import DeviceError
 
 CANARY = 2e-4

@@ -24,9 +24,9 @@ from hwnas.device import (
     Timing,
     TrimmedMean,
 )
-from hwnas.device._by_graph import by_graph
-from hwnas.device._by_module import by_module
-from hwnas.device._parts import parts_of
+from hwnas.device._estimators.by_graph import by_graph
+from hwnas.device._estimators.by_module import by_module
+from hwnas.device._estimators.parts import parts_of
 from hwnas.errors import DeviceError, ModelFault
 
 X = torch.randn(1, 8, 16, 16)

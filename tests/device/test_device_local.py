@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hwnas.device import LocalDevice, Timing, export_onnx
-from hwnas.device._lock import host_lock
+from hwnas.device._worker.lock import host_lock
 from hwnas.errors import DeviceError, UsageError
 
 X = torch.zeros(1, 3, 16, 16)
@@ -203,7 +203,7 @@ def test_measuring_waits_for_the_lock_and_the_lock_dies_with_its_holder(
     eager: LocalDevice,
 ) -> None:
     code = (
-        "import time\nfrom hwnas.device._lock import host_lock\n"
+        "import time\nfrom hwnas.device._worker.lock import host_lock\n"
         "with host_lock():\n    print('held', flush=True)\n    time.sleep(3600)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:

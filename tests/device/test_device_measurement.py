@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.device import Canary, Environment, Measurement, Percentiles
-from hwnas.device._stats import drifted, median_interval
+from hwnas.device._timing.stats import drifted, median_interval
 from hwnas.errors import DeviceError
 
 ENVIRONMENT = Environment(

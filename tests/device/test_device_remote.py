@@ -24,8 +24,8 @@ from torch import nn
 
 from hwnas import _plugins
 from hwnas.device import Measurement, RemoteDevice, Timing, export_onnx
-from hwnas.device._bundle import modules
-from hwnas.device._frames import decode, encode
+from hwnas.device._remote.bundle import modules
+from hwnas.device._remote.frames import decode, encode
 from hwnas.errors import DeviceError, ModelFault, UsageError
 
 X = torch.linspace(-1, 1, 12).reshape(1, 12)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hwnas import _plugins
 from hwnas.device import Runnable, Runtime, export_onnx
-from hwnas.device._agreement import eager_outputs, flatten
+from hwnas.device._runtimes.agreement import eager_outputs, flatten
 from hwnas.errors import DeviceError, ModelFault
 
 NAMES = _plugins.names("runtimes")

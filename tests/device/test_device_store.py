@@ -19,7 +19,7 @@ import pytest
 from test_device_measurement import MEASUREMENT
 
 from hwnas.device import Item, MeasurementStore, Stored, export_store, import_store
-from hwnas.device._store_schema import LAYOUTS
+from hwnas.device._store.schema import LAYOUTS
 from hwnas.errors import DeviceError
 
 CONV = Item("operator", {"type": "Conv2d", "kernel": 3, "inputs": [[1, 3, 32, 32]]})

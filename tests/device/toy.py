@@ -10,8 +10,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from hwnas.device import Inputs, Model, Runnable, Runtime
-from hwnas.device._agreement import eager_outputs
 from hwnas.device._base import Prepared
+from hwnas.device._runtimes.agreement import eager_outputs
 
 SESSION = "tests.device.toy_session"
 

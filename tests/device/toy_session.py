@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from hwnas.device._runnable import Runnable
+from hwnas.device._timing.runnable import Runnable
 
 
 def version(precision, accelerator):

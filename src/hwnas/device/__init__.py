@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from hwnas.device._base import Device, Inputs, Model, Runtime
-from hwnas.device._calibration import Calibration
-from hwnas.device._estimator import Estimator
-from hwnas.device._estimators import LatencyEstimator, LatencyGraphEstimator, Profiler
-from hwnas.device._export import check_onnx, export_onnx
+from hwnas.device._estimators.calibration import Calibration
+from hwnas.device._estimators.estimator import Estimator
+from hwnas.device._estimators.estimators import LatencyEstimator, LatencyGraphEstimator, Profiler
+from hwnas.device._estimators.latency import LatencyEstimate, Missing, Share
 from hwnas.device._health import Health, check_health
 from hwnas.device._item import Item
-from hwnas.device._latency import LatencyEstimate, Missing, Share
 from hwnas.device._local import LocalDevice
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
-from hwnas.device._onnx import example_inputs
-from hwnas.device._remote import RemoteDevice
-from hwnas.device._runnable import Runnable
+from hwnas.device._remote.remote import RemoteDevice
+from hwnas.device._runtimes.export import check_onnx, export_onnx
+from hwnas.device._runtimes.onnx import example_inputs
 from hwnas.device._simulated import SimulatedDevice
-from hwnas.device._store import MeasurementStore, Stored
-from hwnas.device._store_files import export_store, import_store
-from hwnas.device._timing import Timing
+from hwnas.device._store.files import export_store, import_store
+from hwnas.device._store.store import MeasurementStore, Stored
+from hwnas.device._timing.runnable import Runnable
+from hwnas.device._timing.timing import Timing
 from hwnas.device._worker_device import WorkerDevice
 
 __all__ = [

@@ -12,12 +12,12 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
-from hwnas.device._agreement import check_agreement, check_finite, eager_outputs
 from hwnas.device._faults import naming
 from hwnas.device._measurement import Measurement
-from hwnas.device._memory import PeakMemory
-from hwnas.device._runnable import Runnable, started
-from hwnas.device._timing import Timing
+from hwnas.device._runtimes.agreement import check_agreement, check_finite, eager_outputs
+from hwnas.device._timing.memory import PeakMemory
+from hwnas.device._timing.runnable import Runnable, started
+from hwnas.device._timing.timing import Timing
 from hwnas.errors import DeviceError, ModelFault
 
 _Device = TypeVar("_Device", bound="Device")
@@ -149,7 +149,7 @@ class Runtime(ABC):
     session: ClassVar[str | None] = None
     """The module that runs prepared files on hosts without hwnas and PyTorch; None: they are not
     run elsewhere. It is sent there as it is, so it imports the standard library and the runtime's
-    own alone, works in Python 3.8, and has what `_onnxruntime_session.py` has: a function
+    own alone, works in Python 3.8, and has what `_runtimes/onnxruntime_session.py` has: a function
     `version(precision, accelerator)` and a class `Session`."""
 
     def __init__(

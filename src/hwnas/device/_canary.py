@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hwnas.device._agreement import check_agreement, eager_outputs
 from hwnas.device._base import Inputs, Runtime
-from hwnas.device._export import export_onnx
 from hwnas.device._paths import cache_folder
-from hwnas.device._runnable import Runnable
+from hwnas.device._runtimes.agreement import check_agreement, eager_outputs
+from hwnas.device._runtimes.export import export_onnx
+from hwnas.device._timing.runnable import Runnable
 
 
 def canary_model() -> nn.Module:

@@ -14,8 +14,8 @@ import safetensors.torch
 from torch import nn
 
 from hwnas.device._base import Inputs, Model
-from hwnas.device._lock import host_lock
-from hwnas.device._process import WorkerProcess
+from hwnas.device._worker.lock import host_lock
+from hwnas.device._worker.process import WorkerProcess
 from hwnas.device._worker_device import Request, WorkerDevice
 from hwnas.errors import ModelFault
 
@@ -54,7 +54,7 @@ class LocalDevice(WorkerDevice):
         self, header: dict[str, Any], parts: Sequence[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         if self._worker is None or not self._worker.alive:
-            self._worker = WorkerProcess("hwnas.device._worker", self._settings)
+            self._worker = WorkerProcess("hwnas.device._worker.worker", self._settings)
             weakref.finalize(self, self._worker.kill)
         return self._worker.request(header, parts, self._time_limit)
 

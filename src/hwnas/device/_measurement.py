@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import Any, ClassVar
 
 from hwnas._estimate import Estimate
-from hwnas.device._stats import drifted
+from hwnas.device._timing.stats import drifted
 from hwnas.errors import DeviceError
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from hwnas.device._base import Device, Inputs, Model
 from hwnas.device._inputs import per_model
 from hwnas.device._measurement import Environment, Measurement, Percentiles
-from hwnas.device._stats import median_interval
-from hwnas.device._timing import Timing
+from hwnas.device._timing.stats import median_interval
+from hwnas.device._timing.timing import Timing
 from hwnas.device._worker_device import where_of
 from hwnas.errors import DeviceError, ModelFault
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from hwnas import _plugins
 from hwnas.device._base import Device, Inputs, Model, Runtime
-from hwnas.device._engine import Samples, Usage
 from hwnas.device._inputs import per_model
 from hwnas.device._measurement import Environment, Measurement
-from hwnas.device._process import WorkerLost
-from hwnas.device._summary import summarise
-from hwnas.device._timing import Timing
+from hwnas.device._timing.engine import Samples, Usage
+from hwnas.device._timing.summary import summarise
+from hwnas.device._timing.timing import Timing
+from hwnas.device._worker.process import WorkerLost
 from hwnas.errors import DeviceError, ModelFault, UsageError
 
 

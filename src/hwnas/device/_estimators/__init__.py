@@ -1,0 +1,1 @@
+"""What a network takes, estimated from its parts."""

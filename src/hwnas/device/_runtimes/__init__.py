@@ -1,0 +1,1 @@
+"""The runtimes, and the forms of a model that they load."""
