@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from hwnas.strategy._base import Strategy
 from hwnas.strategy._candidates import Candidates
 from hwnas.strategy._distributions import distribution, suggest
+from hwnas.strategy._pick import Pick, Picks, pick_under
+from hwnas.strategy._search_under import search_under
 
 if TYPE_CHECKING:
     from hwnas.strategy._sampler import SpaceSampler as SpaceSampler
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Candidates",
+    "Pick",
+    "Picks",
     "SpaceSampler",
     "Strategy",
     "StudyStore",
     "check_storage",
     "distribution",
     "make_strategy",
+    "pick_under",
+    "search_under",
     "suggest",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,11 +51,18 @@ class RegularizedEvolution(Strategy):
         if len(done) < self.random_trials:
             return candidates.sample(rng)
         sign = 1.0 if study.direction == StudyDirection.MAXIMIZE else -1.0
-
-        def fitness(candidate: optuna.trial.FrozenTrial) -> tuple[float, float]:
-            violation = sum(v for v in candidate.constraints.values() if v > 0)
-            return -violation, sign * (candidate.value or 0.0)
-
-        entrants = rng.choice(len(population), size=self.sample_size, replace=False)
-        parent = max((population[i] for i in entrants), key=fitness)
+        fitness = [
+            (-sum(v for v in t.constraints.values() if v > 0), sign * (t.value or 0.0))
+            for t in population
+        ]
+        parent = population[tournament(fitness, self.sample_size, rng)]
         return candidates.mutate(candidates.space.canonical(parent.params), rng)
+
+
+def tournament(fitness: Sequence[tuple[float, float]], size: int, rng: np.random.Generator) -> int:
+    """The place of the fittest of `size` drawn members of a population.
+
+    Fitness is (-violation, value): see `RegularizedEvolution`.
+    """
+    entrants = rng.choice(len(fitness), size=size, replace=False)
+    return int(max(entrants, key=lambda place: fitness[place]))
