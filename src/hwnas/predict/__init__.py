@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
 from hwnas.predict._descriptor import Descriptor
+from hwnas.predict._registry import load_predictor, make_predictor
 from hwnas.predict._sources import Provenance, SourceTable
+from hwnas.predict._stored import PredictorState
 
 __all__ = [
     "Descriptor",
     "DevicePredictor",
     "LatencyPredictor",
     "Prediction",
+    "PredictorState",
     "Provenance",
     "SourceTable",
+    "load_predictor",
+    "make_predictor",
 ]

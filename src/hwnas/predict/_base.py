@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.predict._sources import SourceTable
+from hwnas.predict._stored import PredictorState, write
 from hwnas.space import Arch
 
 
@@ -63,13 +64,14 @@ class LatencyPredictor(ABC):
     Attributes:
         name: as in the entry points.
         needs_sources: whether it learns nothing from a table without devices.
-        space, input_shape: those of the table that it was fitted on.
+        space, input_shape, num_classes: those of the table that it was fitted on.
     """
 
     name: str
     needs_sources: bool = True
     space: str
     input_shape: tuple[int, ...] | None
+    num_classes: int | None
 
     @abstractmethod
     def fit(self, sources: SourceTable) -> None:
@@ -94,5 +96,25 @@ class LatencyPredictor(ABC):
         """
 
     @abstractmethod
+    def state(self) -> PredictorState:
+        """What `of_state` needs to make a predictor that predicts the same."""
+
+    @classmethod
+    @abstractmethod
+    def of_state(cls, state: PredictorState) -> LatencyPredictor:
+        """The predictor that `state` told of.
+
+        Raises:
+            PredictError: something is missing in it, or of a wrong type or shape (see the methods
+                of `PredictorState`).
+        """
+
     def save(self, folder: Path) -> None:
-        """Write everything `load_predictor` needs into a new folder."""
+        """Write everything `load_predictor` needs into a folder, which is there whole or not.
+
+        A predictor that is there already is replaced.
+
+        Raises:
+            PredictError: the folder holds something else, or nothing was learnt yet.
+        """
+        write(folder, self.name, self.state())
