@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+from hwnas import FunctionSpace
 from hwnas.errors import PredictError, UsageError
 from hwnas.predict import PredictorState, load_predictor
 from hwnas.predict._stored import read, write
@@ -139,3 +142,20 @@ def test_a_kind_that_is_not_installed_is_named(tmp_path: Path) -> None:
     write(tmp_path / "one", "magic", PredictorState("nasbench201"))
     with pytest.raises(UsageError, match="'magic'"):
         load_predictor(tmp_path / "one")
+
+
+def test_a_space_that_only_the_program_has_is_given_again(tmp_path, monkeypatch) -> None:
+    """Told from another by its fingerprint; what stands in the file is never imported."""
+    space, other = (FunctionSpace({"width": [1, n]}, lambda arch: nn.Identity()) for n in (2, 3))
+    kinds = {"kept": SimpleNamespace(of_state=lambda state: state)}
+    monkeypatch.setattr("hwnas._plugins.load", lambda family, name: kinds[name])
+    write(tmp_path / "one", "kept", PredictorState(space))
+    assert load_predictor(tmp_path / "one", space).space is space
+    with pytest.raises(PredictError, match="another space"):
+        load_predictor(tmp_path / "one", other)
+    with pytest.raises(PredictError, match="give the space"):
+        load_predictor(tmp_path / "one")
+    write(tmp_path / "two", "kept", STATE)
+    assert load_predictor(tmp_path / "two", other).space is other
+    write(tmp_path / "three", "kept", PredictorState("nasbench201"))
+    assert load_predictor(tmp_path / "three", space).space == "nasbench201"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwnas.predict._sources import SourceTable
 from hwnas.predict._stored import PredictorState, write
-from hwnas.space import Arch
+from hwnas.space import Arch, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class LatencyPredictor(ABC):
 
     name: str
     needs_sources: bool = True
-    space: str
+    space: str | SearchSpace
     input_shape: tuple[int, ...] | None
     num_classes: int | None
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import PredictError
-from hwnas.space import Arch
+from hwnas.space import Arch, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SourceTable:
     """Latencies (ms) of archs of one space on devices.
 
     Attributes:
-        space: the space's name in the zoo, or a reference `module:name`.
+        space: the space's name in the zoo, a reference `module:name`, or the space itself.
         archs: the rows, each once. An arch of a network whose input size varies has the entry
             `resolution` beside the space's decisions.
         latencies: for each device a latency per row, in ms, (n,) float64; NaN where the device did
@@ -46,7 +46,7 @@ class SourceTable:
         PredictError: lengths differ, a device has no measurement, or a latency is not positive.
     """
 
-    space: str
+    space: str | SearchSpace
     archs: tuple[Arch, ...]
     latencies: Mapping[str, NDArray[np.float64]]
     provenance: Mapping[str, Provenance] = field(default_factory=dict)

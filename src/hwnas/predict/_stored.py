@@ -19,10 +19,14 @@ from safetensors import numpy as safetensors
 
 from hwnas import _files
 from hwnas.errors import PredictError
+from hwnas.space import SearchSpace
 
 _SCHEMA = 1
 _HEADER = "predictor.json"
 _WEIGHTS = "weights.safetensors"
+
+OBJECT = "fingerprint:"
+"""Begins what stands for a space that only the calling program can make."""
 
 _T = TypeVar("_T", str, int, float, bool, list[Any], dict[str, Any])
 
@@ -37,7 +41,7 @@ class PredictorState:
         arrays: numbers by name; of any shape, dense.
     """
 
-    space: str
+    space: str | SearchSpace
     input_shape: tuple[int, ...] | None = None
     num_classes: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -103,7 +107,7 @@ def write(folder: Path, kind: str, state: PredictorState) -> None:
     header = {
         "schema": _SCHEMA,
         "kind": kind,
-        "space": state.space,
+        "space": _name(state.space),
         "input_shape": None if state.input_shape is None else list(state.input_shape),
         "num_classes": state.num_classes,
         "settings": dict(state.settings),
@@ -163,6 +167,10 @@ def read(folder: Path) -> tuple[str, PredictorState]:
         header["settings"],
         arrays,
     )
+
+
+def _name(space: str | SearchSpace) -> str:
+    return space if isinstance(space, str) else OBJECT + space.fingerprint
 
 
 def _whole(header: dict[str, Any]) -> bool:
