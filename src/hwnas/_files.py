@@ -1,7 +1,8 @@
-"""Files that are either whole or absent: write to a temporary name, fsync, rename."""
+"""Files that are either whole or absent: write to a temporary name, fsync, rename; and turns."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
@@ -51,3 +52,16 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as strict JSON (NaN and infinity are errors); see `write_bytes`."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Take turns with the other processes of this host that change the file `path`.
+
+    The lock is on a file beside it, since `path` itself is replaced: a lock on it would be one on
+    what it was before. The kernel drops it when its holder dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f".{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

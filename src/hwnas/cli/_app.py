@@ -15,6 +15,7 @@ from hwnas.cli import (
     _estimate,
     _export,
     _measure,
+    _predict,
     _profile,
     _report,
     _sample,
@@ -41,6 +42,7 @@ app.command("show")(_show.show)
 app.command("report")(_report.report)
 app.command("export")(_export.export)
 app.add_typer(_device.app, name="device")
+app.add_typer(_predict.app, name="predict")
 app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
 app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
 app.command("estimate")(_estimate.estimate)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hwnas._files import write_text
+from hwnas._files import locked, write_text
 from hwnas.errors import UsageError
 from hwnas.jobs._spec import DeviceSpec, first_problem
 
@@ -62,10 +61,7 @@ class DeviceRegistry:
         self._change(name, None, replace=True)
 
     def _change(self, name: str, device: DeviceSpec | None, *, replace: bool) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the file, which is replaced: a lock on it would be one on what it was before.
-        with open(self.path.with_name(f".{self.path.name}.lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.path):
             devices = self.all()
             if device is None and name not in devices:
                 known = ", ".join(devices) or "none"

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
 from hwnas.predict._descriptor import Descriptor
+from hwnas.predict._import import (
+    DeviceReport,
+    Imported,
+    add_sources,
+    load_sources,
+    read_sources,
+    save_sources,
+)
 from hwnas.predict._registry import load_predictor, make_predictor
 from hwnas.predict._sources import Provenance, SourceTable
 from hwnas.predict._stored import PredictorState
@@ -11,11 +19,17 @@ from hwnas.predict._stored import PredictorState
 __all__ = [
     "Descriptor",
     "DevicePredictor",
+    "DeviceReport",
+    "Imported",
     "LatencyPredictor",
     "Prediction",
     "PredictorState",
     "Provenance",
     "SourceTable",
+    "add_sources",
     "load_predictor",
+    "load_sources",
     "make_predictor",
+    "read_sources",
+    "save_sources",
 ]

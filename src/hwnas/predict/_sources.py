@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from hwnas.errors import PredictError
 from hwnas.space import Arch, SearchSpace
 
+RESOLUTION = "resolution"
+"""The entry of an arch that is no decision: height and width of the input, in pixels."""
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -20,11 +23,13 @@ class Provenance:
         source: a file, a folder, a measurement store, a web address.
         licence: of the data, if known.
         notes: what a reader must know: conditions, repaired rows, doubts.
+        resolution: the step of the timer in ms, where it makes ranks tie.
     """
 
     source: str
     licence: str | None = None
     notes: tuple[str, ...] = ()
+    resolution: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,16 @@
+"""Latency tables of others, read and checked; and tables of sources as files."""
+
+from __future__ import annotations
+
+from hwnas.predict._import.files import add_sources, load_sources, save_sources
+from hwnas.predict._import.read import read_sources
+from hwnas.predict._import.report import DeviceReport, Imported
+
+__all__ = [
+    "DeviceReport",
+    "Imported",
+    "add_sources",
+    "load_sources",
+    "read_sources",
+    "save_sources",
+]

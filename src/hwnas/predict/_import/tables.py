@@ -1,0 +1,148 @@
+"""Tables with an arch and latencies in each row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import ArchError, PredictError
+from hwnas.predict._import.archs import ArchReader, key
+from hwnas.predict._import.cells import Cells
+from hwnas.predict._import.raw import Column, RawTable, licence_near
+from hwnas.space import Arch
+
+ARCH, DEVICE, LATENCY = "arch", "device", "latency"
+STORE_COLUMNS = {"kind", "description", "device", "metric", "median"}
+"""Columns of an exported measurement store that are read here."""
+
+
+class Rows:
+    """Gathers rows into a `RawTable`: archs each once, latencies by device."""
+
+    def __init__(self, path: Path, cells: Cells) -> None:
+        self.table = RawTable(
+            [], faults=list(cells.faults), row=cells.row, licence=licence_near(path.parent)
+        )
+        self._path = path
+        self._places: dict[str, int] = {}
+
+    def place(self, number: int, read: Callable[[Any], Arch], cell: object) -> int | None:
+        """The place of the arch that a row's cell is; None, and a fault is noted, if it is none."""
+        try:
+            arch = read(cell)
+        except ArchError as error:
+            self.table.faults.append(f"{self.table.row} {number}: {error}")
+            return None
+        place = self._places.setdefault(key(arch), len(self._places))
+        if place == len(self.table.archs):
+            self.table.archs.append(arch)
+        return place
+
+    def put(self, device: str, number: int, place: int, value: object) -> None:
+        """A latency (ms), or what stands in its place."""
+        column = self.table.columns.get(device)
+        if column is None:
+            column = self.table.columns[device] = Column([], [], [], str(self._path))
+        column.values.append(value)
+        column.rows.append(number)
+        column.archs.append(place)
+
+
+def read_table(path: Path, cells: Cells, archs: ArchReader, devices: Sequence[str]) -> RawTable:
+    """Rows with an `arch`, and either `device` and `latency` or a column for each device.
+
+    Raises:
+        PredictError: there are no such columns, or a device is not there.
+    """
+    if ARCH not in cells.names:
+        raise PredictError(f"{path} has no column '{ARCH}'; it has {', '.join(cells.names)}")
+    long = {DEVICE, LATENCY} <= set(cells.names)
+    others = [name for name in cells.names if name != ARCH]
+    if not long:
+        _check_devices(path, devices, others)
+    rows = Rows(path, cells)
+    for number, row in zip(cells.numbers, cells.rows, strict=True):
+        place = rows.place(number, archs.read, row[ARCH])
+        if place is None:
+            continue
+        if long:
+            rows.put(str(row[DEVICE]), number, place, row[LATENCY])
+        else:
+            for name in devices or others:
+                rows.put(name, number, place, row[name])
+    if long:
+        _keep(path, rows.table, devices)
+    return rows.table
+
+
+def read_measurements(
+    path: Path, cells: Cells, archs: ArchReader, space: str, devices: Sequence[str]
+) -> RawTable:
+    """An exported measurement store: networks whose description has their `arch`.
+
+    A device that measured under several conditions (threads, batch sizes, ...) counts as several,
+    and each is named by what differs.
+
+    Raises:
+        PredictError: a device is not there.
+    """
+    rows = Rows(path, cells)
+    found = list(_networks(cells, space))
+    names = _names([row for _, row, _ in found])
+    for (number, row, arch), name in zip(found, names, strict=True):
+        place = rows.place(number, archs.read, arch)
+        if place is not None:
+            rows.put(name, number, place, row["median"])
+    if others := len(cells.rows) - len(found):
+        rows.table.notes.append(f"{others} measurements of other things are passed over")
+    _keep(path, rows.table, devices)
+    return rows.table
+
+
+def _networks(cells: Cells, space: str) -> Iterator[tuple[int, dict[str, Any], Any]]:
+    for number, row in zip(cells.numbers, cells.rows, strict=True):
+        if row["kind"] != "network" or row["metric"] != LATENCY:
+            continue
+        try:
+            description = json.loads(row["description"])
+        except (TypeError, ValueError):
+            continue
+        if isinstance(description, dict) and description.get("space", space) == space:
+            arch = description.get(ARCH)
+            if arch is not None:
+                yield number, row, arch
+
+
+_CONDITIONS = ("runtime", "runtime_version", "threads", "batch_size", "precision", "accelerator")
+
+
+def _names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """For each row the device, with the conditions that not all rows of that device share."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        of = seen.setdefault(str(row[DEVICE]), {name: set() for name in _CONDITIONS})
+        for name in _CONDITIONS:
+            of[name].add(str(row.get(name)))
+    names = []
+    for row in rows:
+        device = str(row[DEVICE])
+        differing = [name for name in _CONDITIONS if len(seen[device][name]) > 1]
+        told = ", ".join(f"{name} {row.get(name)}" for name in differing)
+        names.append(f"{device} ({told})" if told else device)
+    return names
+
+
+def _keep(path: Path, table: RawTable, devices: Sequence[str]) -> None:
+    _check_devices(path, devices, list(table.columns))
+    if devices:
+        table.columns = {name: table.columns[name] for name in devices}
+
+
+def _check_devices(path: Path, wanted: Sequence[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise PredictError(
+                f"{path} has no device '{name}'; it has {', '.join(known) or 'none'}"
+            )
