@@ -116,7 +116,8 @@ class Budget:
     def filters(self, costs: Mapping[str, StaticCost]) -> list[RangeFilter]:
         """The constraints on these costs as ranges, one for each cost that is limited.
 
-        An uncertain cost has to keep its limit with the constraint's confidence, as in `feasible`.
+        An uncertain cost has to keep its limit with the constraint's confidence, as in `feasible`;
+        where its deviation differs from arch to arch, each end has a range of its own.
 
         Args:
             costs: `Constraint.key` -> cost; what is limited and not among them, such as a latency
@@ -128,12 +129,19 @@ class Budget:
         from hwnas.cost import RangeFilter
 
         ends: dict[str, dict[str, float]] = {}
+        found = []
         for constraint in self.constraints:
-            if constraint.key in costs:
-                end = "max" if constraint.op == "<=" else "min"
-                limit = constraint.limit_for(costs[constraint.key].relative_std)
+            cost = costs.get(constraint.key)
+            if cost is None:
+                continue
+            end = "max" if constraint.op == "<=" else "min"
+            if cost.relative_std is None:
+                bound = cost.at_quantile(constraint.quantile)
+                found.append(RangeFilter(bound, **{end: constraint.limit}))
+            else:
+                limit = constraint.limit_for(cost.relative_std)
                 ends.setdefault(constraint.key, {})[end] = limit
-        return [RangeFilter(costs[key], **limits) for key, limits in ends.items()]
+        return [RangeFilter(costs[key], **limits) for key, limits in ends.items()] + found
 
     def __iter__(self) -> Iterator[Constraint]:
         return iter(self.constraints)

@@ -69,6 +69,11 @@ class Constraint:
         """The name of the cost it limits: `latency@pixel6`, or `params` without a device."""
         return self.metric if self.device is None else f"{self.metric}@{self.device}"
 
+    @property
+    def quantile(self) -> float:
+        """The quantile of an uncertain cost that has to keep the limit."""
+        return self.confidence if self.op == "<=" else 1 - self.confidence
+
     def bound(self, costs: Costs, *, where: str = "") -> float:
         """The cost that has to keep the limit: a number as it is, an estimate's quantile.
 
@@ -80,9 +85,9 @@ class Constraint:
                 message begins with `where` (for example `trial 7`) and names the metric.
         """
         cost = checked(costs, self.key, positive=self.metric in METRICS, where=where)
+        bound = cost.quantile(self.quantile)
         if self.op == ">=":
-            return max(cost.quantile(1 - self.confidence), 0.0)
-        bound = cost.quantile(self.confidence)
+            return max(bound, 0.0)
         if not (math.isfinite(bound) and (bound > 0 or self.metric not in METRICS)):
             raise BudgetError(
                 f"{at(where)}the {self.confidence} quantile of '{self.key}' is {bound} "

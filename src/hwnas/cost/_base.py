@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,13 +36,14 @@ class Cost(ABC):
         space: the space whose archs it takes.
         exact: whether the value is that of the built network, not an estimate of it.
         relative_std: standard deviation of its error, as a share of the value; 0 where it is
-            exact, or not known. Budgets judge an uncertain cost at their confidence.
+            exact, or not known; None where it differs from arch to arch, and `estimates` is given.
+            Budgets judge an uncertain cost at their confidence.
     """
 
     name: str
     space: SearchSpace
     exact: bool = False
-    relative_std: float = 0.0
+    relative_std: float | None = 0.0
 
     @abstractmethod
     def __call__(self, arch: Mapping[str, Value]) -> float:
@@ -53,8 +55,23 @@ class Cost(ABC):
 
     def estimate(self, arch: Mapping[str, Value]) -> Estimate:
         """The cost of one arch with its standard deviation."""
+        if self.relative_std is None:
+            self.space.validate(arch)
+            (value,), (std,) = self.estimates(self.space.encode([arch]))
+            return Estimate(float(value), float(std))
         value = self(arch)
         return Estimate(value, abs(value) * self.relative_std)
+
+    def estimates(
+        self, encoded: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Costs and their standard deviations: (n, decisions) -> two of (n,)."""
+        values = self.evaluate(encoded)
+        return values, np.abs(values) * (self.relative_std or 0.0)
+
+    def at_quantile(self, q: float) -> Cost:
+        """What of this cost is not exceeded with probability q (0 < q < 1), of the same name."""
+        return _Quantile(self, q)
 
     def renamed(self, name: str) -> Cost:
         """The same cost under another name."""
@@ -77,6 +94,27 @@ class _Renamed(Cost):
 
     def evaluate(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._cost.evaluate(encoded)
+
+    def estimate(self, arch: Mapping[str, Value]) -> Estimate:
+        return self._cost.estimate(arch)
+
+    def estimates(
+        self, encoded: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return self._cost.estimates(encoded)
+
+
+class _Quantile(Cost):
+    def __init__(self, cost: Cost, q: float) -> None:
+        self.name, self.space = cost.name, cost.space
+        self._cost, self._q = cost, q
+
+    def __call__(self, arch: Mapping[str, Value]) -> float:
+        return self._cost.estimate(arch).quantile(self._q)
+
+    def evaluate(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        values, stds = self._cost.estimates(encoded)
+        return values + NormalDist().inv_cdf(self._q) * stds
 
 
 class FunctionCost(Cost):

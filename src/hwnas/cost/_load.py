@@ -24,8 +24,10 @@ def load_cost(reference: str, space: SearchSpace, inputs: Any = ()) -> Cost:
     """The cost that `[NAME=]WHAT` names.
 
     WHAT is the name of an installed cost (entry-point group `hwnas.costs`), `module:name`,
-    `file.py:name`, or the path of an `.npz` file that a table's `save` wrote. The object named is
-    one of:
+    `file.py:name`, the path of an `.npz` file that a table's `save` wrote, or a folder that the
+    entry-point group `hwnas.cost_folders` knows, such as an adapted predictor's: each member of
+    the group is named after a file in such folders, and is a function (folder, space, inputs) ->
+    cost. Any other object named is one of:
 
     - a `Cost`, taken as it is;
     - a callable with a parameter `space`, such as a subclass of `Cost`: a factory. It is called
@@ -55,10 +57,13 @@ def load_cost(reference: str, space: SearchSpace, inputs: Any = ()) -> Cost:
         target = _refs.load(what)
     elif what in _plugins.names("costs"):
         target = _plugins.load("costs", what)
+    elif Path(what).is_dir():
+        target = _of_folder(Path(what), space, inputs)
     else:
         known = ", ".join(_plugins.names("costs")) or "none is installed"
         raise UsageError(
-            f"unknown cost '{what}'; known: {known}; one of your own is module:name or file.py:name"
+            f"unknown cost '{what}'; known: {known}; one of your own is module:name, file.py:name, "
+            "a table.npz, or the folder of an adapted predictor"
         )
     cost = _made(target, what, what.rpartition(":")[2].rpartition(".")[2], space, inputs)
     return _checked(cost.renamed(name.strip()) if named else cost, space)
@@ -85,6 +90,14 @@ def load_costs(
             )
         found[cost.name] = cost
     return found
+
+
+def _of_folder(folder: Path, space: SearchSpace, inputs: Any) -> Cost:
+    for file in _plugins.names("cost_folders"):
+        if (folder / file).is_file():
+            cost: Cost = _plugins.load("cost_folders", file)(folder, space, inputs)
+            return cost
+    raise UsageError(f"the folder {folder} is no cost; hwnas predict adapt writes one")
 
 
 def _made(target: Any, reference: str, name: str, space: SearchSpace, inputs: Any) -> Cost:

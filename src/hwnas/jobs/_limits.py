@@ -54,7 +54,11 @@ def _nothing(budget: Budget, costs: Mapping[str, Cost], candidates: Candidates, 
 
     limits = [constraint for constraint in budget if constraint.key in costs]
     try:
-        facts = [f"{c.key} {format_value(c.key, costs[c.key](arch), c.unit)}" for c in limits]
+        bounds = [costs[c.key].estimate(arch).quantile(c.quantile) for c in limits]
+        facts = [
+            f"{c.key} {format_value(c.key, bound, c.unit)}"
+            for c, bound in zip(limits, bounds, strict=True)
+        ]
     except CostError as error:
         facts = [str(error)]
     keeps = "was found that keeps" if candidates.asked else "keeps"

@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwnas import _refs
+from hwnas._estimate import Estimate
 from hwnas.cost import Cost, CostTable, MaxTable, load_costs
 from hwnas.errors import JobError
 
@@ -80,11 +82,23 @@ class _Remembered(Cost):
         self.name = cost.name
         self.space = cost.space
         self.exact = cost.exact
+        self.relative_std = cost.relative_std
         self._ask = lru_cache(maxsize=100_000)(
-            lambda row: cost(self.space.decode(np.array([row]))[0])
+            lambda row: cost.estimate(self.space.decode(np.array([row]))[0])
         )
 
     def __call__(self, arch: Mapping[str, Value]) -> float:
         """See `Cost`."""
+        return self.estimate(arch).value
+
+    def estimate(self, arch: Mapping[str, Value]) -> Estimate:
+        """See `Cost`."""
         self.space.validate(arch)
         return self._ask(tuple(self.space.encode([arch])[0].tolist()))
+
+    def estimates(
+        self, encoded: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `Cost`."""
+        told = [self._ask(tuple(row)) for row in encoded.tolist()]
+        return np.array([e.value for e in told]), np.array([e.std for e in told])

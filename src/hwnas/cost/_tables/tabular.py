@@ -34,6 +34,7 @@ class Tabular(Cost):
 
     domain: Domain
     kind: ClassVar[str]
+    relative_std: float = 0.0
 
     @abstractmethod
     def _flat(self) -> Rows:
