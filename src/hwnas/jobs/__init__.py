@@ -13,6 +13,10 @@ from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
 
 if TYPE_CHECKING:
+    from hwnas.jobs._adapt import adapt as adapt
+    from hwnas.jobs._adapt import candidates_for as candidates_for
+    from hwnas.jobs._adapt import device_named as device_named
+    from hwnas.jobs._adapt import measure_archs as measure_archs
     from hwnas.jobs._check import check_request as check_request
     from hwnas.jobs._limits import candidates_of as candidates_of
     from hwnas.jobs._own_costs import OwnCost as OwnCost
@@ -33,11 +37,15 @@ __all__ = [
     "OwnCost",
     "SpaceInfo",
     "TrialRecord",
+    "adapt",
+    "candidates_for",
     "candidates_of",
     "check_request",
+    "device_named",
     "example",
     "find_device",
     "first_problem",
+    "measure_archs",
     "measure_repeatedly",
     "measured_keys",
     "open_device",
@@ -50,7 +58,11 @@ __all__ = [
 
 _LAZY = {
     "OwnCost": "hwnas.jobs._own_costs",
+    "adapt": "hwnas.jobs._adapt",
+    "candidates_for": "hwnas.jobs._adapt",
     "candidates_of": "hwnas.jobs._limits",
+    "device_named": "hwnas.jobs._adapt",
+    "measure_archs": "hwnas.jobs._adapt",
     "check_request": "hwnas.jobs._check",
     "own_costs": "hwnas.jobs._own_costs",
     "resumed_costs": "hwnas.jobs._own_costs",

@@ -12,6 +12,7 @@ from hwnas._estimate import Estimate
 from hwnas._files import write_json
 from hwnas._process import Message
 from hwnas.errors import DeviceError, describe
+from hwnas.jobs._networks import noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,14 +89,8 @@ def trial_model(job: Job, space: SearchSpace, number: int, arch: Arch, device: D
 
 
 def example(device: DeviceSpec, shape: Sequence[int]) -> tuple[Tensor]:
-    """Noise of the size of one batch, for inputs of `shape` (C, H, W); always the same.
-
-    Not zeros: the ranges of an int8 model are taken from it.
-    """
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    return (torch.randn(device.batch_size, *shape, generator=generator),)
+    """Noise of the size of one batch, for inputs of `shape` (C, H, W); always the same."""
+    return noise(device.batch_size, shape)
 
 
 def measure_repeatedly(

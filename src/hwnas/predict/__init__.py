@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hwnas.predict._adapted import AdaptedPredictor, Sample, load_adapted
 from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
+from hwnas.predict._cost import PredictedLatency
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._import import (
     DeviceReport,
@@ -12,24 +14,35 @@ from hwnas.predict._import import (
     read_sources,
     save_sources,
 )
+from hwnas.predict._known import known_predictor
 from hwnas.predict._registry import load_predictor, make_predictor
-from hwnas.predict._sources import Provenance, SourceTable
+from hwnas.predict._scores import Scores, expected_error, score
+from hwnas.predict._sources import RESOLUTION, Provenance, SourceTable
 from hwnas.predict._stored import PredictorState
 
 __all__ = [
+    "RESOLUTION",
+    "AdaptedPredictor",
     "Descriptor",
     "DevicePredictor",
     "DeviceReport",
     "Imported",
     "LatencyPredictor",
+    "PredictedLatency",
     "Prediction",
     "PredictorState",
     "Provenance",
+    "Sample",
+    "Scores",
     "SourceTable",
     "add_sources",
+    "expected_error",
+    "known_predictor",
+    "load_adapted",
     "load_predictor",
     "load_sources",
     "make_predictor",
     "read_sources",
     "save_sources",
+    "score",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -72,6 +73,37 @@ class SourceTable:
                 raise PredictError(
                     f"device '{name}', row {row}: the latency {values[row]} is not positive"
                 )
+
+    @classmethod
+    def of(
+        cls,
+        space: str | SearchSpace,
+        measured: Mapping[str, Sequence[tuple[Arch, float]]],
+        *,
+        input_shape: tuple[int, ...] | None = None,
+        num_classes: int | None = None,
+    ) -> SourceTable:
+        """The table of what each device measured: pairs of an arch and its latency (ms).
+
+        Raises:
+            PredictError: as for the class; or a device measured an arch twice.
+        """
+        rows: dict[str, int] = {}
+        archs: list[Arch] = []
+        places: dict[str, list[int]] = {}
+        for device, pairs in measured.items():
+            for arch, _ in pairs:
+                row = rows.setdefault(json.dumps(arch, sort_keys=True), len(archs))
+                if row == len(archs):
+                    archs.append(arch)
+                places.setdefault(device, []).append(row)
+        latencies = {}
+        for device, at in places.items():
+            if len(set(at)) < len(at):
+                raise PredictError(f"device '{device}' measured an arch twice")
+            latencies[device] = np.full(len(archs), np.nan)
+            latencies[device][at] = [latency for _, latency in measured[device]]
+        return cls(space, tuple(archs), latencies, {}, input_shape, num_classes)
 
     @property
     def devices(self) -> tuple[str, ...]:

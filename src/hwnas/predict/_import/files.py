@@ -25,15 +25,18 @@ def save_sources(table: SourceTable, path: Path | str) -> None:
     """Write a table as one file, which is whole or absent.
 
     The file holds a float64 tensor (n,) for each device (`latency:NAME`, NaN where it did not
-    measure), and as bytes the JSON of the archs; its metadata, under `hwnas`, are the space and
-    the provenance.
+    measure), and as bytes the JSON of the archs; its metadata, under `hwnas`, are the space, the
+    input and the provenance.
 
     Raises:
         UsageError: the name does not end in `.safetensors`.
+        PredictError: the space has neither a name nor a reference.
     """
     from safetensors.numpy import save_file
 
     path = _checked(path)
+    if not isinstance(table.space, str):
+        raise PredictError(f"{path}: a file needs the space's name or reference module:name")
     labels = list(dict.fromkeys(label for arch in table.archs for label in arch))
     rows = [[arch.get(label) for label in labels] for arch in table.archs]
     archs = json.dumps({"labels": labels, "rows": rows}, allow_nan=False, separators=(",", ":"))
@@ -46,6 +49,8 @@ def save_sources(table: SourceTable, path: Path | str) -> None:
         "format": _FORMAT,
         "version": _VERSION,
         "space": table.space,
+        "input_shape": table.input_shape,
+        "num_classes": table.num_classes,
         "devices": list(table.devices),
         "provenance": {name: asdict(one) for name, one in table.provenance.items()},
     }
@@ -109,10 +114,15 @@ def merged(first: SourceTable, second: SourceTable, *, replace: bool = False) ->
     """The devices of both tables, over the archs of either.
 
     Raises:
-        PredictError: the spaces differ, or both have a device and it is not to be replaced.
+        PredictError: the spaces or the shapes of their inputs differ, or both have a device and it
+            is not to be replaced.
     """
     if first.space != second.space:
         raise PredictError(f"latencies of '{second.space}' do not go with those of '{first.space}'")
+    shapes = {table.input_shape for table in (first, second) if table.input_shape is not None}
+    if len(shapes) > 1:
+        told = " do not go with those at ".join(",".join(map(str, shape)) for shape in shapes)
+        raise PredictError(f"latencies at inputs of {told}")
     if not replace:
         for name in second.devices:
             if name in first.latencies:
@@ -130,7 +140,14 @@ def merged(first: SourceTable, second: SourceTable, *, replace: bool = False) ->
             latencies[name] = np.full(len(archs), np.nan)
             latencies[name][where] = values
     provenance = {**first.provenance, **second.provenance}
-    return SourceTable(first.space, tuple(archs), latencies, provenance)
+    return SourceTable(
+        first.space,
+        tuple(archs),
+        latencies,
+        provenance,
+        next(iter(shapes), None),
+        first.num_classes or second.num_classes,
+    )
 
 
 def _table(facts: dict[str, Any], content: dict[str, NDArray[Any]]) -> SourceTable:
@@ -151,7 +168,15 @@ def _table(facts: dict[str, Any], content: dict[str, NDArray[Any]]) -> SourceTab
         )
         for name, one in facts["provenance"].items()
     }
-    return SourceTable(str(facts["space"]), tuple(archs), latencies, provenance)
+    shape, classes = facts.get("input_shape"), facts.get("num_classes")
+    return SourceTable(
+        str(facts["space"]),
+        tuple(archs),
+        latencies,
+        provenance,
+        None if shape is None else tuple(int(size) for size in shape),
+        None if classes is None else int(classes),
+    )
 
 
 def _checked(path: Path | str) -> Path:
