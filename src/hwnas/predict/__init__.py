@@ -6,6 +6,8 @@ from hwnas.predict._adapted import AdaptedPredictor, Sample, load_adapted
 from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
 from hwnas.predict._cost import PredictedLatency
 from hwnas.predict._descriptor import Descriptor
+from hwnas.predict._descriptors.encodings import Graph, encode_graph, encode_ofa, encode_vector
+from hwnas.predict._descriptors.load import load_descriptor
 from hwnas.predict._import import (
     DeviceReport,
     Imported,
@@ -26,6 +28,7 @@ __all__ = [
     "Descriptor",
     "DevicePredictor",
     "DeviceReport",
+    "Graph",
     "Imported",
     "LatencyPredictor",
     "PredictedLatency",
@@ -36,9 +39,13 @@ __all__ = [
     "Scores",
     "SourceTable",
     "add_sources",
+    "encode_graph",
+    "encode_ofa",
+    "encode_vector",
     "expected_error",
     "known_predictor",
     "load_adapted",
+    "load_descriptor",
     "load_predictor",
     "load_sources",
     "make_predictor",

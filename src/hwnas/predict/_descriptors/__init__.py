@@ -1,0 +1,1 @@
+"""Descriptors of spaces: those with published latencies have one of their own."""
