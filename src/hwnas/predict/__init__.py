@@ -6,8 +6,8 @@ from hwnas.predict._adapted import AdaptedPredictor, Sample, load_adapted
 from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
 from hwnas.predict._cost import PredictedLatency
 from hwnas.predict._descriptor import Descriptor
+from hwnas.predict._descriptors import load_descriptor
 from hwnas.predict._descriptors.encodings import Graph, encode_graph, encode_ofa, encode_vector
-from hwnas.predict._descriptors.load import load_descriptor
 from hwnas.predict._import import (
     DeviceReport,
     Imported,

@@ -1,1 +1,7 @@
-"""Descriptors of spaces: those with published latencies have one of their own."""
+"""What archs of a space are by numbers; a space with published latencies has numbers of its own."""
+
+from __future__ import annotations
+
+from hwnas.predict._descriptors.load import load_descriptor
+
+__all__ = ["load_descriptor"]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from hwnas.errors import ArchError
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._descriptors.places import Places, check_dict
+from hwnas.predict._sources import RESOLUTION
 from hwnas.space import Arch, SearchSpace
 
-RESOLUTION = 224
-"""The size of images where an arch has no entry `resolution`."""
+SIZE = 224
+"""Height and width of images where an arch has no entry `resolution`."""
 
 RESOLUTIONS = tuple(range(128, 225, 4))
 """The sizes of Once-for-All's elastic resolution."""
@@ -86,18 +87,18 @@ class OfaReader:
 
 def _resolution(arch: Arch) -> int:
     check_dict(arch)
-    value = arch.get("resolution", RESOLUTION)
+    value = arch.get(RESOLUTION, SIZE)
     if type(value) is not int or value < _SMALLEST:
         raise ArchError(
-            f"'resolution' is {value!r}; it must be a whole number of at least {_SMALLEST} pixels"
+            f"'{RESOLUTION}' is {value!r}; it must be a whole number of at least {_SMALLEST} pixels"
         )
     return value
 
 
 def _without_resolution(arch: Arch) -> Arch:
-    if "resolution" not in arch:
+    if RESOLUTION not in arch:
         return arch
-    return {label: value for label, value in arch.items() if label != "resolution"}
+    return {label: value for label, value in arch.items() if label != RESOLUTION}
 
 
 class OfaDescriptor(Descriptor):
@@ -125,7 +126,7 @@ class OfaDescriptor(Descriptor):
             "structure": np.column_stack((depths, depths.sum(1), blocks.resolution, area)),
             "physics": self._physics(blocks),
             "decisions": decisions,
-            "scaled": decisions[:, : 2 * 3 * STAGES * BLOCKS] * (area / RESOLUTION**2)[:, None],
+            "scaled": decisions[:, : 2 * 3 * STAGES * BLOCKS] * (area / SIZE**2)[:, None],
         }
 
     def _physics(self, blocks: Blocks) -> NDArray[np.float64]:
@@ -165,7 +166,7 @@ def _stages(space: SearchSpace) -> list[Stage]:
     found = []
     with torch.device("meta"), torch.no_grad():
         network = space.build(space.default()).eval()
-        x = network.get_submodule("stem")(torch.empty(1, 3, RESOLUTION, RESOLUTION))
+        x = network.get_submodule("stem")(torch.empty(1, 3, SIZE, SIZE))
         for stage in network.get_submodule("stages").children():
             y = stage(x)
             found.append(Stage(x.shape[1], y.shape[1], x.shape[2] // y.shape[2]))
