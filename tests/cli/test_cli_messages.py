@@ -118,7 +118,17 @@ def test_help_and_version(hwnas) -> None:
     """The bare command shows its help, as wrong usage; `--help` of each command is no error."""
     bare = hwnas(check=False)
     assert bare.returncode == 2
-    commands = ("space", "sample", "cost", "search", "show", "report", "export", "measure")
+    commands = (
+        "space",
+        "sample",
+        "cost",
+        "search",
+        "show",
+        "report",
+        "export",
+        "measure",
+        "evaluate",
+    )
     for command in commands:
         assert command in bare.stdout
         assert f"hwnas {command}" in hwnas(command, "--help").stdout

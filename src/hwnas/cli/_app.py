@@ -13,6 +13,7 @@ from hwnas.cli import (
     _cost,
     _device,
     _estimate,
+    _evaluate,
     _export,
     _measure,
     _predict,
@@ -46,6 +47,7 @@ app.add_typer(_predict.app, name="predict")
 app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
 app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
 app.command("estimate")(_estimate.estimate)
+app.command("evaluate", epilog=_evaluate.EPILOG)(_evaluate.evaluate)
 
 _DEBUG = "HWNAS_DEBUG"
 

@@ -14,6 +14,8 @@ from hwnas.cli._shape import parse_shape
 from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hwnas.device import Inputs, Measurement, Model
 
 EPILOG = "Example: hwnas measure net.onnx --runtime openvino --precision int8 --batch-size 1,8"
@@ -178,9 +180,7 @@ def _sizes(text: str) -> list[int]:
 def _load(what: str, input_shape: str | None, batch_size: int) -> tuple[Model, Inputs]:
     """The model, and noise as its inputs: always the same."""
     import torch
-    from torch import nn
 
-    from hwnas import _refs
     from hwnas.device import example_inputs
 
     if what.endswith(".onnx"):
@@ -190,13 +190,30 @@ def _load(what: str, input_shape: str | None, batch_size: int) -> tuple[Model, I
     if input_shape is None:
         raise UsageError(f"{what}: say the shape of one input, such as --input-shape 3,224,224")
     shape = parse_shape(input_shape)
-    model = _refs.load(what)
+    noise = torch.randn(batch_size, *shape, generator=torch.Generator().manual_seed(0))
+    return load_module(what), (noise,)
+
+
+def load_module(reference: str) -> nn.Module:
+    """The module that `module:name` names, or that the function there makes.
+
+    Raises:
+        UsageError: there is none.
+    """
+    import torch
+    from torch import nn
+
+    from hwnas import _refs
+
+    model = _refs.load(reference)
     if callable(model) and not isinstance(model, nn.Module):
         torch.manual_seed(0)
         model = model()
     if not isinstance(model, nn.Module):
-        raise UsageError(f"{what} is a {type(model).__name__}, not an nn.Module or its factory")
-    return model, (torch.randn(batch_size, *shape, generator=torch.Generator().manual_seed(0)),)
+        raise UsageError(
+            f"{reference} is a {type(model).__name__}, not an nn.Module or its factory"
+        )
+    return model
 
 
 def _latencies(taken: list[Measurement], *, energy: bool) -> Table:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hwnas.report._card import write_card
 from hwnas.report._export import export
+from hwnas.report._exported import read_classifier
 from hwnas.report._html import write_report
 from hwnas.report._json import to_json
 from hwnas.report._remeasure import remeasure
@@ -20,6 +21,7 @@ __all__ = [
     "interval_text",
     "one_line",
     "percent",
+    "read_classifier",
     "remeasure",
     "rows_table",
     "to_json",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas._estimate import Estimate
 from hwnas.errors import JobError
 from hwnas.report._card_data import Card
+from hwnas.report._exported import read_network
 
 if TYPE_CHECKING:
     from hwnas.device import Model
@@ -54,16 +55,10 @@ def remeasure(path: Path) -> dict[str, Any]:
 def _model(path: Path, card: Card, device: DeviceSpec) -> Model:
     if device.reads_onnx and device.batch_size == 1:
         return path / "model.onnx"
-    from safetensors.torch import load_model
-
-    from hwnas.zoo import load_space
-
-    reference = card.space.reference
-    if reference is None:
+    model = read_network(path, card)
+    if model is None:
         raise JobError(
             f"{path} was searched with a space that cannot be imported, so it can be measured only "
             "as ONNX with a batch of 1"
         )
-    model = load_space(reference, card.input_shape, card.num_classes).build(card.arch)
-    load_model(model, str(path / "model.safetensors"))
-    return model.eval()
+    return model

@@ -13,6 +13,13 @@ from hwnas.tasks._cifar10 import Cifar10
 from hwnas.tasks._classify import classify
 from hwnas.tasks._digits import Digits
 from hwnas.tasks._evaluate import evaluate
+from hwnas.tasks._evaluate_folder import (
+    Accuracy,
+    Preparation,
+    evaluate_folder,
+    image_size,
+    read_class_map,
+)
 from hwnas.tasks._idx import Idx
 from hwnas.tasks._image_task import ImageTask
 from hwnas.tasks._images import Images
@@ -20,6 +27,7 @@ from hwnas.tasks._spec import task_from_spec
 from hwnas.tasks._trainer import Reporter, Trainer, check_metrics, check_trainer, trainer_options
 
 __all__ = [
+    "Accuracy",
     "Augment",
     "Cifar10",
     "Data",
@@ -27,6 +35,7 @@ __all__ = [
     "Idx",
     "ImageTask",
     "Images",
+    "Preparation",
     "Reporter",
     "Split",
     "Task",
@@ -35,6 +44,9 @@ __all__ = [
     "check_trainer",
     "classify",
     "evaluate",
+    "evaluate_folder",
+    "image_size",
+    "read_class_map",
     "task_from_spec",
     "trainer_options",
 ]

@@ -104,8 +104,15 @@ class Images(ImageTask):
         }
 
 
-def _trees(names: Iterable[str], path: str) -> dict[str, Tree]:
-    """Part -> its classes, found from relative names (folders end with a slash)."""
+def class_tree(names: Iterable[str], path: str) -> tuple[Tree, dict[str, Tree]]:
+    """The folders that stand for classes, and those of splits with the classes in each.
+
+    The second is empty where there are no folders of splits, the first makes no sense where there
+    are.
+
+    Raises:
+        DataError: there are no folders.
+    """
     seen = [name for name in names if not _hidden(name)]
     root = _root(seen)
     top = _tree(seen, root)
@@ -114,7 +121,14 @@ def _trees(names: Iterable[str], path: str) -> dict[str, Tree]:
             f"{path} holds no class folders; put the images of each class in a folder of its name"
         )
     inside = {folder: _tree(seen, f"{root}{folder}/") for folder in sorted(top)}
-    if not any(inside[folder] for folder in top if folder.lower() in _PARTS):
+    split = any(inside[folder] for folder in top if folder.lower() in _PARTS)
+    return top, inside if split else {}
+
+
+def _trees(names: Iterable[str], path: str) -> dict[str, Tree]:
+    """Part -> its classes, found from relative names (folders end with a slash)."""
+    top, inside = class_tree(names, path)
+    if not inside:
         return {"train": top}
     trees: dict[str, Tree] = {}
     for folder, tree in inside.items():
