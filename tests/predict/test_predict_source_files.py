@@ -84,7 +84,9 @@ def test_tables_of_other_spaces_are_not_mixed(tmp_path: Path) -> None:
     add_sources(table(a=[1.0] * 8), path)
     with pytest.raises(PredictError, match="is of the space 'toy', not 'other'"):
         add_sources(SourceTable("other", ARCHS, {"b": np.ones(8)}), path)
-    with pytest.raises(PredictError, match=r"latencies of input_shape \(3, 8, 8\), not \(3, 9, 9\)"):
+    with pytest.raises(
+        PredictError, match=r"latencies of input_shape \(3, 8, 8\), not \(3, 9, 9\)"
+    ):
         add_sources(SourceTable("toy", ARCHS, {"b": np.ones(8)}, {}, (3, 9, 9)), path)
     both = add_sources(SourceTable("toy", ARCHS, {"b": np.ones(8)}), path)
     assert (both.input_shape, both.num_classes) == ((3, 8, 8), 10)
