@@ -8,6 +8,7 @@ from hwnas.predict._cost import PredictedLatency
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._descriptors import load_descriptor
 from hwnas.predict._descriptors.encodings import Graph, encode_graph, encode_ofa, encode_vector
+from hwnas.predict._help import HELP, MAML, MetaProgress, MetaSchedule, MetaSgd
 from hwnas.predict._import import (
     DeviceReport,
     Imported,
@@ -23,6 +24,8 @@ from hwnas.predict._sources import RESOLUTION, Provenance, SourceTable
 from hwnas.predict._stored import PredictorState
 
 __all__ = [
+    "HELP",
+    "MAML",
     "RESOLUTION",
     "AdaptedPredictor",
     "Descriptor",
@@ -31,6 +34,9 @@ __all__ = [
     "Graph",
     "Imported",
     "LatencyPredictor",
+    "MetaProgress",
+    "MetaSchedule",
+    "MetaSgd",
     "PredictedLatency",
     "Prediction",
     "PredictorState",
