@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,6 @@ from hwnas.cli._options import JsonOption, ShapeOption, TaskOption
 
 if TYPE_CHECKING:
     from hwnas.predict import Imported
-    from hwnas.space import SearchSpace
 
 EPILOG = "Example: hwnas predict import HELP/data --space nasbench201 --to nasbench201.safetensors"
 _STORES = (".sqlite", ".db")
@@ -72,12 +72,12 @@ def import_(
 
     A device that is of no use is refused, and the others are taken; the exit code is 1 then.
     """
-    from hwnas.cli._subject import space_and_shape
+    from hwnas.cli._subject import shape_and_classes
     from hwnas.predict import add_sources
 
-    found = space_and_shape(space, task, input_shape)[0]
-    imported = _read(what, space, found, device or [], strict)
-    table = add_sources(imported.table, to, replace=replace)
+    shape, classes = shape_and_classes(task, input_shape)
+    imported = _read(what, space, shape, classes, device or [], strict)
+    table = add_sources(imported.table, to, again=replace)
     if json:
         print_json(_facts(imported, to))
     else:
@@ -90,17 +90,32 @@ def import_(
         raise typer.Exit(ERROR)
 
 
-def _read(what: Path, space: str, found: SearchSpace, devices: list[str], strict: bool) -> Imported:
+def _read(
+    what: Path,
+    space: str,
+    shape: tuple[int, ...] | None,
+    classes: int | None,
+    devices: list[str],
+    strict: bool,
+) -> Imported:
     """What `what` holds; a measurement store is exported first, since `predict` has no devices."""
     from hwnas.device import MeasurementStore, export_store
     from hwnas.predict import read_sources
 
+    read = partial(
+        read_sources,
+        space=space,
+        devices=devices,
+        strict=strict,
+        input_shape=shape,
+        num_classes=classes,
+    )
     if what.suffix not in _STORES or not what.is_file():
-        return read_sources(what, space, devices=devices, strict=strict, search_space=found)
+        return read(what)
     with tempfile.TemporaryDirectory() as folder, MeasurementStore(what) as store:
         file = Path(folder) / f"{what.stem}.csv"
         export_store(store, file)
-        return read_sources(file, space, devices=devices, strict=strict, search_space=found)
+        return read(file)
 
 
 def _facts(imported: Imported, to: Path) -> dict[str, Any]:

@@ -62,12 +62,21 @@ def space_and_shape(
     reference: str, task: str | None, input_shape: str | None
 ) -> tuple[SearchSpace, tuple[int, ...] | None]:
     """The space, and the shape of one input where task or shape is given."""
-    from hwnas.tasks import task_from_spec
     from hwnas.zoo import load_space
+
+    shape, classes = shape_and_classes(task, input_shape)
+    return load_space(reference, shape, classes), shape
+
+
+def shape_and_classes(
+    task: str | None, input_shape: str | None
+) -> tuple[tuple[int, ...] | None, int | None]:
+    """The shape of one input where task or shape is given, and the classes where a task is."""
+    from hwnas.tasks import task_from_spec
 
     data = task_from_spec(task) if task else None
     shape = parse_shape(input_shape) if input_shape else tuple(data.input_shape) if data else None
-    return load_space(reference, shape, data.num_classes if data else None), shape
+    return shape, data.num_classes if data else None
 
 
 def load_subject(

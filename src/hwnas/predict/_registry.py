@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hwnas import _plugins
-from hwnas.errors import PredictError
 from hwnas.predict._base import LatencyPredictor
-from hwnas.predict._stored import OBJECT, read
+from hwnas.predict._space_name import space_of
+from hwnas.predict._stored import read
 from hwnas.space import SearchSpace
 
 
@@ -40,18 +40,6 @@ def load_predictor(folder: Path | str, space: str | SearchSpace | None = None) -
         UsageError: no predictor of its kind is installed.
     """
     kind, state = read(Path(folder))
-    written = str(state.space)
-    if isinstance(space, SearchSpace):
-        if written.startswith(OBJECT) and written != OBJECT + space.fingerprint:
-            raise PredictError(f"the predictor in {folder} is of another space")
-        if ":" in written:
-            state = replace(state, space=space)
-    elif space is not None and space != written:
-        raise PredictError(f"the predictor in {folder} is of the space '{written}', not '{space}'")
-    elif space is None and ":" in written:
-        raise PredictError(
-            f"the predictor in {folder} is of '{written}', which is code of its own; "
-            "give the space if it is yours"
-        )
+    state = replace(state, space=space_of(str(state.space), space, f"the predictor in {folder}"))
     loaded: LatencyPredictor = _plugins.load("predictors", kind).of_state(state)
     return loaded

@@ -19,14 +19,12 @@ from safetensors import numpy as safetensors
 
 from hwnas import _files
 from hwnas.errors import PredictError
+from hwnas.predict._space_name import name_of
 from hwnas.space import SearchSpace
 
 _SCHEMA = 1
 _HEADER = "predictor.json"
 _WEIGHTS = "weights.safetensors"
-
-OBJECT = "fingerprint:"
-"""Begins what stands for a space that only the calling program can make."""
 
 _T = TypeVar("_T", str, int, float, bool, list[Any], dict[str, Any])
 
@@ -107,7 +105,7 @@ def write(folder: Path, kind: str, state: PredictorState) -> None:
     header = {
         "schema": _SCHEMA,
         "kind": kind,
-        "space": _name(state.space),
+        "space": name_of(state.space),
         "input_shape": None if state.input_shape is None else list(state.input_shape),
         "num_classes": state.num_classes,
         "settings": dict(state.settings),
@@ -167,10 +165,6 @@ def read(folder: Path) -> tuple[str, PredictorState]:
         header["settings"],
         arrays,
     )
-
-
-def _name(space: str | SearchSpace) -> str:
-    return space if isinstance(space, str) else OBJECT + space.fingerprint
 
 
 def _whole(header: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ class ArchReader:
     """
 
     def __init__(self, name: str, space: SearchSpace) -> None:
-        self._name, self._space = name, space
+        self._name, self.space = name, space
 
     def read(self, cell: object) -> Arch:
         """The canonical arch; with `resolution`, if the cell has one.
@@ -39,9 +39,9 @@ class ArchReader:
         if arch is None:
             if not isinstance(value, dict):
                 raise ArchError(f"{str(cell)[:40]!r} is no arch")
-            arch = self._space.canonical(value)
+            arch = self.space.canonical(value)
         else:
-            self._space.validate(arch)
+            self.space.validate(arch)
         return arch | size
 
 

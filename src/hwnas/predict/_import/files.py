@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from hwnas._files import locked, replacing
 from hwnas.errors import PredictError, UsageError
 from hwnas.predict._import.archs import key
 from hwnas.predict._sources import Provenance, SourceTable
-from hwnas.space import Arch
+from hwnas.predict._space_name import name_of, space_of
+from hwnas.space import Arch, SearchSpace
 
 SUFFIX = ".safetensors"
 _FORMAT, _VERSION = "hwnas sources", 1
@@ -35,8 +36,6 @@ def save_sources(table: SourceTable, path: Path | str) -> None:
     from safetensors.numpy import save_file
 
     path = _checked(path)
-    if not isinstance(table.space, str):
-        raise PredictError(f"{path}: a file needs the space's name or reference module:name")
     labels = list(dict.fromkeys(label for arch in table.archs for label in arch))
     rows = [[arch.get(label) for label in labels] for arch in table.archs]
     archs = json.dumps({"labels": labels, "rows": rows}, allow_nan=False, separators=(",", ":"))
@@ -48,7 +47,7 @@ def save_sources(table: SourceTable, path: Path | str) -> None:
     facts = {
         "format": _FORMAT,
         "version": _VERSION,
-        "space": table.space,
+        "space": name_of(table.space),
         "input_shape": table.input_shape,
         "num_classes": table.num_classes,
         "devices": list(table.devices),
@@ -58,11 +57,17 @@ def save_sources(table: SourceTable, path: Path | str) -> None:
         save_file(content, temporary, {"hwnas": json.dumps(facts, allow_nan=False)})
 
 
-def load_sources(path: Path | str) -> SourceTable:
-    """The table that `save_sources` wrote.
+def load_sources(path: Path | str, space: str | SearchSpace | None = None) -> SourceTable:
+    """The table that `save_sources` wrote. Nothing in it is executed or unpickled.
+
+    Args:
+        space: the space it is expected to be of, by its name or reference, or the space itself. It
+            must be given where it is of your own: a file from elsewhere shall not say what is
+            imported.
 
     Raises:
-        PredictError: there is no such file, it is something else, or a newer version wrote it.
+        PredictError: there is no such file, it is something else, of another space, or a newer
+            version wrote it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -82,18 +87,19 @@ def load_sources(path: Path | str) -> SourceTable:
             f"{path} has version {facts.get('version')!r}; this hwnas reads {_VERSION}: update it"
         )
     try:
-        return _table(facts, content)
+        table = _table(facts, content)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise PredictError(f"{path} is broken: {_first_line(error)}") from error
+    return replace(table, space=space_of(str(table.space), space, f"the table in {path}"))
 
 
-def add_sources(table: SourceTable, path: Path | str, *, replace: bool = False) -> SourceTable:
+def add_sources(table: SourceTable, path: Path | str, *, again: bool = False) -> SourceTable:
     """Add the devices of `table` to those of a file, or begin the file.
 
     Several processes may add to one file at once: they take turns, and nothing is lost.
 
     Args:
-        replace: take the new latencies of a device that is in the file already.
+        again: take the new latencies of a device that is in the file already.
 
     Returns:
         the table as it is in the file now.
@@ -105,28 +111,22 @@ def add_sources(table: SourceTable, path: Path | str, *, replace: bool = False) 
     path = _checked(path)
     with locked(path):
         if path.exists():
-            table = merged(load_sources(path), table, replace=replace)
+            table = _merged(path, load_sources(path, table.space), table, again=again)
         save_sources(table, path)
     return table
 
 
-def merged(first: SourceTable, second: SourceTable, *, replace: bool = False) -> SourceTable:
-    """The devices of both tables, over the archs of either.
-
-    Raises:
-        PredictError: the spaces or the shapes of their inputs differ, or both have a device and it
-            is not to be replaced.
-    """
-    if first.space != second.space:
-        raise PredictError(f"latencies of '{second.space}' do not go with those of '{first.space}'")
-    shapes = {table.input_shape for table in (first, second) if table.input_shape is not None}
-    if len(shapes) > 1:
-        told = " do not go with those at ".join(",".join(map(str, shape)) for shape in shapes)
-        raise PredictError(f"latencies at inputs of {told}")
-    if not replace:
-        for name in second.devices:
-            if name in first.latencies:
-                raise PredictError(f"there is a device '{name}' already; replace it explicitly")
+def _merged(path: Path, first: SourceTable, second: SourceTable, *, again: bool) -> SourceTable:
+    """The devices of both tables, over the archs of either."""
+    made_for = {}
+    for name in ("input_shape", "num_classes"):
+        have, new = getattr(first, name), getattr(second, name)
+        if None not in (have, new) and have != new:
+            raise PredictError(f"{path} has latencies of {name} {have}, not {new}")
+        made_for[name] = new if have is None else have
+    for name in second.devices:
+        if name in first.latencies and not again:
+            raise PredictError(f"{path} has a device '{name}' already; --replace takes its place")
     places: dict[str, int] = {}
     archs: list[Arch] = []
     latencies: dict[str, NDArray[np.float64]] = {}
@@ -140,14 +140,7 @@ def merged(first: SourceTable, second: SourceTable, *, replace: bool = False) ->
             latencies[name] = np.full(len(archs), np.nan)
             latencies[name][where] = values
     provenance = {**first.provenance, **second.provenance}
-    return SourceTable(
-        first.space,
-        tuple(archs),
-        latencies,
-        provenance,
-        next(iter(shapes), None),
-        first.num_classes or second.num_classes,
-    )
+    return SourceTable(first.space, tuple(archs), latencies, provenance, **made_for)
 
 
 def _table(facts: dict[str, Any], content: dict[str, NDArray[Any]]) -> SourceTable:
@@ -168,7 +161,7 @@ def _table(facts: dict[str, Any], content: dict[str, NDArray[Any]]) -> SourceTab
         )
         for name, one in facts["provenance"].items()
     }
-    shape, classes = facts.get("input_shape"), facts.get("num_classes")
+    shape, classes = facts["input_shape"], facts["num_classes"]
     return SourceTable(
         str(facts["space"]),
         tuple(archs),

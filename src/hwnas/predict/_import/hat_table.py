@@ -60,10 +60,14 @@ def read_hat_table(path: Path, cells: Cells) -> RawTable:
 
 
 def _total(row: dict[str, Any]) -> object:
-    try:
-        return sum(float(row[name]) for name in PARTS.values())
-    except (TypeError, ValueError):
-        return next((row[n] for n in PARTS.values() if not isinstance(row[n], float)), None)
+    """Both parts together; what is no number is left to be told as such."""
+    total = 0.0
+    for name in PARTS.values():
+        try:
+            total += float(row[name])
+        except (TypeError, ValueError):
+            return row[name]
+    return total
 
 
 def _arch(row: dict[str, Any]) -> Arch:

@@ -32,7 +32,7 @@ def read_help_folder(folder: Path, space: str, devices: Sequence[str]) -> RawTab
     """
     if space not in _NAMES:
         raise PredictError(
-            f"{folder}: folders in HELP's layout are of {', '.join(_NAMES)}, not of '{space}'"
+            f"{folder}: folders in HELP's layout are of {', '.join(_NAMES)}, not of another space"
         )
     raw = RawTable(
         _archs(folder, space), licence=licence_near(folder) or licence_near(folder / "..")
@@ -93,7 +93,7 @@ def _each(file: Path, entries: Any, read: Callable[[Any], Arch]) -> list[Arch]:
             archs.append(read(entry))
         except ArchError as error:
             raise PredictError(f"{file}, row {row}: {error}") from error
-        except (TypeError, KeyError, ValueError) as error:  # Of another shape altogether.
+        except (TypeError, LookupError, ValueError, AttributeError) as error:
             raise PredictError(f"{file}, row {row}: {str(entry)[:40]!r} is no arch") from error
     return archs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def read_plain(path: Path) -> Any:
         PredictError: there is no such file, it is cut off, or it holds other objects.
     """
     try:
-        with torch.serialization.safe_globals(_ALLOWED):
+        with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on files of another protocol
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise PredictError(f"{path} cannot be read: {error.strerror or error}") from error

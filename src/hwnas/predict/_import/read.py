@@ -24,11 +24,12 @@ _SHOWN = 3
 
 def read_sources(
     path: Path | str,
-    space: str,
+    space: str | SearchSpace,
     *,
     devices: Sequence[str] = (),
     strict: bool = False,
-    search_space: SearchSpace | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
 ) -> Imported:
     """Latencies measured elsewhere, checked; what is of no use is left out and told.
 
@@ -46,16 +47,17 @@ def read_sources(
     with a wrong number of them, or with all of them equal, is refused; the others are taken.
 
     Args:
-        space: name of a space of the zoo, or a reference `module:name`.
+        space: name of a space of the zoo, a reference `module:name`, or the space itself.
         devices: those to take; by default all.
         strict: refuse a device whose latencies would have to be repaired, and a file whose rows.
-        search_space: the space, if it is at hand already.
+        input_shape, num_classes: what the space is made for, if it is made by a class or function;
+            see `SourceTable`.
 
     Raises:
         PredictError: the file cannot be read, or no device can be taken.
         UsageError: it is of a kind that is not known.
     """
-    raw = _raw(Path(path), space, devices, search_space)
+    raw = _raw(Path(path), space, devices, input_shape, num_classes)
     _judge_rows(path, raw, strict=strict)
     latencies, reports, provenance = {}, [], {}
     refused = dict(raw.refused)
@@ -76,26 +78,32 @@ def read_sources(
     if not latencies:
         told = "; ".join(f"'{device}': {why}" for device, why in list(refused.items())[:_SHOWN])
         raise PredictError(f"{path} has no device that can be taken{': ' if told else ''}{told}")
-    table = SourceTable(space, tuple(raw.archs), latencies, provenance)
+    table = SourceTable(space, tuple(raw.archs), latencies, provenance, input_shape, num_classes)
     return Imported(table, tuple(reports), refused, (*raw.notes, *raw.faults))
 
 
 def _raw(
-    path: Path, space: str, devices: Sequence[str], search_space: SearchSpace | None
+    path: Path,
+    space: str | SearchSpace,
+    devices: Sequence[str],
+    input_shape: tuple[int, ...] | None,
+    num_classes: int | None,
 ) -> RawTable:
+    name = space if isinstance(space, str) else ""
     if path.is_dir():
-        folder = find_help_folder(path, space)
+        folder = find_help_folder(path, name)
         if folder is None:
-            raise PredictError(f"{path} holds no folder 'latency' with the devices of '{space}'")
-        return read_help_folder(folder, space, devices)
+            raise PredictError(f"{path} holds no folder 'latency' with devices of that space")
+        return read_help_folder(folder, name, devices)
     if path.suffix not in (".csv", ".parquet"):
         raise UsageError(f"{path}: give a folder in HELP's layout, or a .csv or .parquet file")
     cells = read_cells(path)
     if set(cells.names) >= HAT_COLUMNS:
         return read_hat_table(path, cells)
-    archs = ArchReader(space, search_space or load_space(space))
+    found = load_space(space, input_shape, num_classes) if isinstance(space, str) else space
+    archs = ArchReader(name, found)
     if set(cells.names) >= STORE_COLUMNS:
-        return read_measurements(path, cells, archs, space, devices)
+        return read_measurements(path, cells, archs, devices)
     return read_table(path, cells, archs, devices)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hwnas.errors import ArchError, PredictError
 from hwnas.predict._import.archs import ArchReader, key
 from hwnas.predict._import.cells import Cells
 from hwnas.predict._import.raw import Column, RawTable, licence_near
-from hwnas.space import Arch
+from hwnas.predict._sources import RESOLUTION
+from hwnas.space import Arch, SearchSpace
 
 ARCH, DEVICE, LATENCY = "arch", "device", "latency"
 STORE_COLUMNS = {"kind", "description", "device", "metric", "median"}
@@ -78,41 +79,58 @@ def read_table(path: Path, cells: Cells, archs: ArchReader, devices: Sequence[st
 
 
 def read_measurements(
-    path: Path, cells: Cells, archs: ArchReader, space: str, devices: Sequence[str]
+    path: Path, cells: Cells, archs: ArchReader, devices: Sequence[str]
 ) -> RawTable:
-    """An exported measurement store: networks whose description has their `arch`.
+    """An exported measurement store: latencies of whole networks of the space.
 
-    A device that measured under several conditions (threads, batch sizes, ...) counts as several,
-    and each is named by what differs.
+    Those are told by their description: the `fingerprint` of the space, the hash of its `code`, the
+    `arch`, and the shape of the `input`. A device that measured under several conditions (threads,
+    batch sizes, ...) counts as several, and each is named by what differs.
 
     Raises:
         PredictError: a device is not there.
     """
     rows = Rows(path, cells)
-    found = list(_networks(cells, space))
-    names = _names([row for _, row, _ in found])
-    for (number, row, arch), name in zip(found, names, strict=True):
-        place = rows.place(number, archs.read, arch)
+    found = list(_networks(cells, archs.space))
+    sizes = {one.size for one in found}
+    names = _names([one.row for one in found])
+    for one, name in zip(found, names, strict=True):
+        arch = one.arch
+        if len(sizes) > 1 and one.size is not None:
+            arch = {**arch, RESOLUTION: one.size}
+        place = rows.place(one.number, archs.read, arch)
         if place is not None:
-            rows.put(name, number, place, row["median"])
+            rows.put(name, one.number, place, one.row["median"])
     if others := len(cells.rows) - len(found):
         rows.table.notes.append(f"{others} measurements of other things are passed over")
     _keep(path, rows.table, devices)
     return rows.table
 
 
-def _networks(cells: Cells, space: str) -> Iterator[tuple[int, dict[str, Any], Any]]:
+class _Network(NamedTuple):
+    """A measurement of a network; `size` is the height of its input."""
+
+    number: int
+    row: dict[str, Any]
+    arch: dict[str, Any]
+    size: int | None
+
+
+def _networks(cells: Cells, space: SearchSpace) -> Iterator[_Network]:
+    wanted = {"fingerprint": space.fingerprint, "code": space.code_hash}
     for number, row in zip(cells.numbers, cells.rows, strict=True):
         if row["kind"] != "network" or row["metric"] != LATENCY:
             continue
         try:
             description = json.loads(row["description"])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             continue
-        if isinstance(description, dict) and description.get("space", space) == space:
-            arch = description.get(ARCH)
-            if arch is not None:
-                yield number, row, arch
+        if not isinstance(description, dict) or not isinstance(description.get(ARCH), dict):
+            continue
+        if all(description.get(name) == value for name, value in wanted.items()):
+            shape = description.get("input")
+            size = shape[-2] if isinstance(shape, list) and len(shape) == 4 else None
+            yield _Network(number, row, description[ARCH], size)
 
 
 _CONDITIONS = ("runtime", "runtime_version", "threads", "batch_size", "precision", "accelerator")
