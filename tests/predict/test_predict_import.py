@@ -112,6 +112,7 @@ def test_help_strict_takes_the_sound_devices() -> None:
 def test_help_fbnet_and_ofa(space: str, count: int) -> None:
     table = read_sources(data_path("help"), space).table
     assert len(table.devices) == count
+    assert table.input_shape == ((3, 32, 32) if space == "fbnet" else None)
     assert len(table.archs) == 5_000 == len({json.dumps(arch) for arch in table.archs})
     assert not any(np.isnan(values).any() for values in table.latencies.values())
     made = fbnet() if space == "fbnet" else ofa_mobilenetv3()
@@ -268,6 +269,8 @@ def test_folders_that_are_none(tmp_path: Path, help_data: Path) -> None:
         read_sources(tmp_path, "fbnet")
     with pytest.raises(PredictError, match=r"ofa_archs.pt cannot be read: No such file"):
         read_sources(help_data, "ofa_mobilenetv3")
+    with pytest.raises(PredictError, match=r"is about inputs \(3, 32, 32\), not \(3, 64, 64\)"):
+        read_sources(help_data, "nasbench201", input_shape=(3, 64, 64))
     with pytest.raises(PredictError, match="are of nasbench201, fbnet, ofa_mobilenetv3"):
         read_sources(help_data, "digits_cnn")
     with pytest.raises(UsageError, match=r"a .csv or .parquet file"):

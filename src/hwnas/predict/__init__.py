@@ -18,6 +18,7 @@ from hwnas.predict._import import (
     save_sources,
 )
 from hwnas.predict._known import known_predictor
+from hwnas.predict._priors import load_prior, prior_card, prior_spaces
 from hwnas.predict._registry import load_predictor, make_predictor
 from hwnas.predict._scores import Scores, expected_error, score
 from hwnas.predict._sources import RESOLUTION, Provenance, SourceTable
@@ -53,8 +54,11 @@ __all__ = [
     "load_adapted",
     "load_descriptor",
     "load_predictor",
+    "load_prior",
     "load_sources",
     "make_predictor",
+    "prior_card",
+    "prior_spaces",
     "read_sources",
     "save_sources",
     "score",

@@ -16,6 +16,9 @@ from hwnas.zoo import read_fbnet, read_nasbench201
 _NAMES = {"nasbench201": "nasbench201", "fbnet": "fbnet", "ofa_mobilenetv3": "ofa"}
 """HELP's names of the zoo's spaces."""
 
+_INPUTS = {"nasbench201": (3, 32, 32), "fbnet": (3, 32, 32)}
+"""Both were measured as classifiers of CIFAR; Once-for-All's archs have a size each."""
+
 
 def find_help_folder(path: Path, space: str) -> Path | None:
     """The folder of a space: `path` itself, or its part in HELP's `data` or in the repository."""

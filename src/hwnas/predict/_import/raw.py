@@ -37,6 +37,7 @@ class RawTable:
         faults: rows without an arch of the space, each with its place.
         row: what a row is called in messages: `row` or `line`.
         licence: of the data, if a file beside it says so.
+        input_shape: (C, H, W) that the networks had, if the file is known to be about that one.
     """
 
     archs: list[Arch]
@@ -46,6 +47,7 @@ class RawTable:
     faults: list[str] = field(default_factory=list)
     row: str = "row"
     licence: str | None = None
+    input_shape: tuple[int, ...] | None = None
 
 
 def licence_near(path: Path) -> str | None:

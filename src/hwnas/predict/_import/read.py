@@ -59,6 +59,8 @@ def read_sources(
     """
     raw = _raw(Path(path), space, devices, input_shape, num_classes)
     _judge_rows(path, raw, strict=strict)
+    if None not in (input_shape, raw.input_shape) and input_shape != raw.input_shape:
+        raise PredictError(f"{path} is about inputs {raw.input_shape}, not {input_shape}")
     latencies, reports, provenance = {}, [], {}
     refused = dict(raw.refused)
     for device, column in raw.columns.items():
@@ -78,7 +80,8 @@ def read_sources(
     if not latencies:
         told = "; ".join(f"'{device}': {why}" for device, why in list(refused.items())[:_SHOWN])
         raise PredictError(f"{path} has no device that can be taken{': ' if told else ''}{told}")
-    table = SourceTable(space, tuple(raw.archs), latencies, provenance, input_shape, num_classes)
+    shape = input_shape or raw.input_shape
+    table = SourceTable(space, tuple(raw.archs), latencies, provenance, shape, num_classes)
     return Imported(table, tuple(reports), refused, (*raw.notes, *raw.faults))
 
 
