@@ -37,9 +37,8 @@ def read_help_folder(folder: Path, space: str, devices: Sequence[str]) -> RawTab
         raise PredictError(
             f"{folder}: folders in HELP's layout are of {', '.join(_NAMES)}, not of another space"
         )
-    raw = RawTable(
-        _archs(folder, space), licence=licence_near(folder) or licence_near(folder / "..")
-    )
+    licence = licence_near(folder) or licence_near(folder.absolute().parent)
+    raw = RawTable(_archs(folder, space), licence=licence, input_shape=_INPUTS.get(space))
     rows = list(range(len(raw.archs)))
     files = {file.stem: file for file in sorted((folder / "latency").glob("*.pt"))}
     for name in devices:
