@@ -175,7 +175,14 @@ def search(
         HwnasError: an argument makes no sense, or the search cannot go on.
     """
     from hwnas.budget import make_reward
-    from hwnas.jobs import candidates_of, check_request, own_costs, resumed_costs, run_search
+    from hwnas.jobs import (
+        candidates_of,
+        check_predicted,
+        check_request,
+        own_costs,
+        resumed_costs,
+        run_search,
+    )
     from hwnas.tasks import check_trainer
 
     task = _task(task) if isinstance(task, str) else task
@@ -227,6 +234,7 @@ def search(
         )
         check_trainer(trainer, spec.trainer_options)
         check_request(spec)
+        check_predicted(own, spec)
         candidates = candidates_of(spec, found, own)
         job = Job.create(where, spec)
     view = run_search(job, found, trainer, task, judge, observer, own, candidates)

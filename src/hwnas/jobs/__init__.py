@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from hwnas.jobs._adapt import candidates_for as candidates_for
     from hwnas.jobs._adapt import device_named as device_named
     from hwnas.jobs._adapt import measure_archs as measure_archs
+    from hwnas.jobs._adapt import random_archs as random_archs
+    from hwnas.jobs._bench import ArchProgress as ArchProgress
+    from hwnas.jobs._check import at_hand as at_hand
+    from hwnas.jobs._check import check_predicted as check_predicted
     from hwnas.jobs._check import check_request as check_request
     from hwnas.jobs._limits import candidates_of as candidates_of
     from hwnas.jobs._own_costs import OwnCost as OwnCost
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._view import read_job as read_job
 
 __all__ = [
+    "ArchProgress",
     "DeviceRegistry",
     "DeviceSpec",
     "Failure",
@@ -38,8 +43,10 @@ __all__ = [
     "SpaceInfo",
     "TrialRecord",
     "adapt",
+    "at_hand",
     "candidates_for",
     "candidates_of",
+    "check_predicted",
     "check_request",
     "device_named",
     "example",
@@ -50,6 +57,7 @@ __all__ = [
     "measured_keys",
     "open_device",
     "own_costs",
+    "random_archs",
     "read_job",
     "resumed_costs",
     "run_search",
@@ -57,13 +65,17 @@ __all__ = [
 
 
 _LAZY = {
+    "ArchProgress": "hwnas.jobs._bench",
     "OwnCost": "hwnas.jobs._own_costs",
+    "at_hand": "hwnas.jobs._check",
     "adapt": "hwnas.jobs._adapt",
     "candidates_for": "hwnas.jobs._adapt",
     "candidates_of": "hwnas.jobs._limits",
     "device_named": "hwnas.jobs._adapt",
     "measure_archs": "hwnas.jobs._adapt",
+    "check_predicted": "hwnas.jobs._check",
     "check_request": "hwnas.jobs._check",
+    "random_archs": "hwnas.jobs._adapt",
     "own_costs": "hwnas.jobs._own_costs",
     "resumed_costs": "hwnas.jobs._own_costs",
     "read_job": "hwnas.jobs._view",

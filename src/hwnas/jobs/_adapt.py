@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas import _refs
 from hwnas.errors import DeviceError, PredictError, UsageError
-from hwnas.jobs._bench import Bench, Progress, key_of
+from hwnas.jobs._bench import ArchProgress, Bench, key_of
 from hwnas.jobs._meter import open_device
 from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._spec import DeviceSpec
@@ -30,12 +30,12 @@ def adapt(
     device: str | DeviceSpec | Device = "local",
     n: int = 10,
     *,
-    input_shape: Sequence[int],
+    input_shape: Sequence[int] | None = None,
     until: float | None = None,
     at_most: int = AT_MOST,
     candidates: Sequence[Arch] | None = None,
     store: MeasurementStore | None = None,
-    progress: Progress | None = None,
+    progress: ArchProgress | None = None,
 ) -> AdaptedPredictor:
     """Measure `n` archs on a device, and adapt a predictor to them.
 
@@ -46,7 +46,7 @@ def adapt(
     Args:
         predictor: fitted, on archs of `space`; see `hwnas.predict.known_predictor`.
         device: as in `hwnas.search`, or a device. One that is given is not closed.
-        input_shape: (C, H, W) of one input.
+        input_shape: (C, H, W) of one input; by default that of the predictor.
         until: the median relative error to reach. After the first `n`, archs are measured one by
             one, each where it tells the most, until the predictor expects no more than that.
         at_most: measurements after which to stop all the same.
@@ -63,9 +63,12 @@ def adapt(
         raise PredictError(f"the number of measurements must be from 1 to {at_most}, not {n}")
     if until is not None and not 0 < until < 1:
         raise PredictError(f"the error to reach must lie between 0 and 1, not {until}")
+    shape = input_shape or predictor.input_shape
+    if shape is None:
+        raise PredictError("latencies depend on the input: give its shape (input_shape)")
     pool = candidates_for(space) if candidates is None else candidates
     wanted = min(n, len(pool))
-    with _bench(space, device, input_shape, store, progress) as bench:
+    with _bench(space, device, shape, store, progress) as bench:
 
         def adapted() -> AdaptedPredictor:
             return AdaptedPredictor(
@@ -105,7 +108,7 @@ def measure_archs(
     *,
     input_shape: Sequence[int],
     store: MeasurementStore | None = None,
-    progress: Progress | None = None,
+    progress: ArchProgress | None = None,
 ) -> list[tuple[Arch, float]]:
     """The first `n` of the archs that can be measured on a device, with their latencies (ms).
 
@@ -125,7 +128,7 @@ def measure_archs(
 
 def candidates_for(space: SearchSpace, seed: int = 0) -> list[Arch]:
     """The archs to choose from: all of a small space, else a sample of the distribution
-    `decisions`."""
+    `decisions`. No two are equal."""
     import numpy as np
 
     if space.size() <= _ENUMERABLE:
@@ -133,6 +136,14 @@ def candidates_for(space: SearchSpace, seed: int = 0) -> list[Arch]:
     rng = np.random.default_rng(seed)
     drawn = (space.sample(rng) for _ in range(_DRAWN))
     return list({key_of(arch): arch for arch in drawn}.values())
+
+
+def random_archs(space: SearchSpace, seed: int = 0) -> list[Arch]:
+    """The same in a random order."""
+    import numpy as np
+
+    archs = candidates_for(space, seed)
+    return [archs[place] for place in np.random.default_rng(seed).permutation(len(archs))]
 
 
 def device_named(text: str) -> DeviceSpec | Device:
@@ -158,7 +169,7 @@ def _bench(
     device: str | DeviceSpec | Device,
     input_shape: Sequence[int],
     store: MeasurementStore | None,
-    progress: Progress | None,
+    progress: ArchProgress | None,
 ) -> Iterator[Bench]:
     """A bench whose device and store are closed at the end, unless they were given."""
     from hwnas.device import MeasurementStore
@@ -167,5 +178,5 @@ def _bench(
     with ExitStack() as stack:
         if isinstance(found, DeviceSpec):
             found = stack.enter_context(open_device(found))
-        kept = store or stack.enter_context(MeasurementStore())
+        kept = stack.enter_context(MeasurementStore()) if store is None else store
         yield Bench(space, found, tuple(input_shape), kept, progress)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwnas.predict import Sample
     from hwnas.space import Arch, SearchSpace
 
-Progress: TypeAlias = "Callable[[Arch, Measurement | ModelFault, bool], None]"
+ArchProgress: TypeAlias = "Callable[[Arch, Measurement | ModelFault, bool], None]"
 """Told of each arch, what became of it, and whether it had been measured before."""
 
 
@@ -27,7 +27,7 @@ class Bench:
     device: Device
     shape: tuple[int, ...]
     store: MeasurementStore
-    progress: Progress | None
+    progress: ArchProgress | None
     taken: dict[str, tuple[Arch, Measurement]] = field(default_factory=dict)
     faults: dict[str, ModelFault] = field(default_factory=dict)
 
@@ -90,7 +90,8 @@ class Bench:
         for arch, one in self.taken.values():
             if self.device.reference is not None:
                 one = one.at(self.device.reference)
-            found.append(Sample(arch, one.median, one.low, one.high, one.to_dict()))
+            plain = json.loads(json.dumps(one.to_dict()))  # lists for tuples, as read from disk
+            found.append(Sample(arch, one.median, one.low, one.high, plain))
         return tuple(found)
 
     def too_few(self, wanted: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from hwnas import _plugins
@@ -9,7 +10,9 @@ from hwnas.errors import DeviceError, JobError, UsageError
 from hwnas.jobs._meter import MEASURED, measured_keys, open_device
 
 if TYPE_CHECKING:
+    from hwnas.cost import Cost
     from hwnas.jobs._spec import DeviceSpec, JobSpec
+    from hwnas.predict import AdaptedPredictor
 
 _SHAPED = ("macs", "flops", "peak_activation_bytes")
 
@@ -35,7 +38,9 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
     own = told | spec.costs.keys()
     budget = Budget.parse(spec.budget, metrics=own, devices=devices) if spec.budget else Budget()
     wanted = [c.key for c in budget] + [o.name for o in spec.objectives]
-    keys = measured_keys((key for key in wanted if key not in own), spec.devices)
+    keys = measured_keys(
+        (key for key in wanted if key not in own or key in at_hand(spec.costs, spec)), spec.devices
+    )
     for key in wanted:
         if key not in keys and key not in own:
             _check_cost(key, spec)
@@ -50,6 +55,47 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
         check_storage(spec.storage)
         StudyStore(spec.storage, spec.name)
     return keys
+
+
+def at_hand(costs: Iterable[str], spec: JobSpec) -> dict[str, DeviceSpec]:
+    """Those of the user's costs that belong to a device of the search: `latency@NAME`.
+
+    They say what to propose; what has been trained is measured all the same.
+    """
+    devices = {device.name: device for device in spec.devices}
+    found = {}
+    for key in costs:
+        metric, _, name = key.partition("@")
+        if metric in MEASURED and name in devices:
+            found[key] = devices[name]
+    return found
+
+
+def check_predicted(costs: Mapping[str, Cost], spec: JobSpec) -> None:
+    """Refuse a predictor that was adapted to a device of the search as it was set otherwise.
+
+    Raises:
+        JobError: it was; the message says what differs.
+    """
+    for key, device in at_hand(costs, spec).items():
+        adapted = adapted_in(costs[key])
+        if adapted is None:
+            continue
+        for name in ("runtime", "threads", "batch_size", "precision"):
+            then, now = adapted.conditions.get(name), getattr(device, name)
+            if then not in (None, now):
+                raise JobError(
+                    f"the predictor of '{key}' was adapted with {name} {then}, and the device has "
+                    f"{name} {now}; adapt it anew, or name the cost otherwise"
+                )
+
+
+def adapted_in(cost: Cost) -> AdaptedPredictor | None:
+    """The adapted predictor that a cost asks, if it is one."""
+    from hwnas.predict import AdaptedPredictor, PredictedLatency
+
+    predictor = cost.predictor if isinstance(cost, PredictedLatency) else None
+    return predictor if isinstance(predictor, AdaptedPredictor) else None
 
 
 def _check_cost(key: str, spec: JobSpec) -> None:

@@ -202,13 +202,18 @@ class Meter:
         return self._devices[spec.name]
 
     def _remember_reference(self, device: LocalDevice | RemoteDevice) -> None:
-        known = references(self._job)
-        if device.name not in known:
-            if device.reference is None:
-                raise DeviceError(f"device '{device.name}' gave no reference speed")
-            write_json(self._job.folder / "devices.json", {**known, device.name: device.reference})
+        if device.reference is None:
+            raise DeviceError(f"device '{device.name}' gave no reference speed")
+        remember_references(self._job, {device.name: device.reference})
 
 
 def references(job: Job) -> dict[str, float]:
     """For each device that has measured in the job, its canary's latency (ms) at that time."""
     return job.read("devices.json", dict[str, float]) or {}
+
+
+def remember_references(job: Job, found: Mapping[str, float]) -> None:
+    """Keep the speeds of devices that are not known yet."""
+    known = references(job)
+    if found.keys() - known.keys():
+        write_json(job.folder / "devices.json", {**found, **known})

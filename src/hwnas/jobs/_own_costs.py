@@ -13,6 +13,7 @@ from hwnas import _refs
 from hwnas._estimate import Estimate
 from hwnas.cost import Cost, CostTable, MaxTable, load_costs
 from hwnas.errors import JobError
+from hwnas.predict import PredictedLatency
 
 if TYPE_CHECKING:
     from hwnas.jobs._job import Job
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 OwnCost: TypeAlias = str | Cost | Callable[..., Any]
 """A reference, a cost, a factory of one or a function of an arch; see `hwnas.cost.load_cost`."""
+
+
+_CERTAIN = (CostTable, MaxTable, PredictedLatency)
+"""Costs that give the same number at each call, and soon."""
 
 
 def own_costs(
@@ -61,7 +66,7 @@ def resumed_costs(
 def _loaded(given: Iterable[OwnCost], space: SearchSpace, inputs: Sequence[int]) -> dict[str, Cost]:
     costs = load_costs(given, space, inputs)
     return {
-        name: cost if isinstance(cost, CostTable | MaxTable) else _Remembered(cost)
+        name: cost if isinstance(cost, _CERTAIN) else _Remembered(cost)
         for name, cost in costs.items()
     }
 

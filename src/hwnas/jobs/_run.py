@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas._process import Message
 from hwnas.errors import JobError
-from hwnas.jobs._check import check_request
+from hwnas.jobs._check import adapted_in, check_request
 from hwnas.jobs._finalists import choose_winner
 from hwnas.jobs._limits import candidates_of
-from hwnas.jobs._meter import Meter, onnx_name
+from hwnas.jobs._meter import Meter, onnx_name, remember_references
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._pool import WorkerPool
 from hwnas.jobs._view import budget_of, view_of
@@ -64,10 +64,19 @@ def run_search(
     if candidates is None:
         candidates = candidates_of(spec, space, costs or {})
     with job.running():
+        remember_references(job, _references(costs or {}, keys))
         _train_all(job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher)
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
     return view_of(job)
+
+
+def _references(costs: Mapping[str, Cost], keys: Mapping[str, DeviceSpec]) -> dict[str, float]:
+    """The speeds of the devices that the predicted latencies refer to."""
+    adapted = {device.name: adapted_in(costs[key]) for key, device in keys.items() if key in costs}
+    return {
+        name: one.reference for name, one in adapted.items() if one is not None and one.reference
+    }
 
 
 def _train_all(

@@ -8,6 +8,7 @@ from hwnas.predict._cost import PredictedLatency
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._descriptors import load_descriptor
 from hwnas.predict._descriptors.encodings import Graph, encode_graph, encode_ofa, encode_vector
+from hwnas.predict._held_out import Chosen, held_out
 from hwnas.predict._help import HELP, MAML, MetaProgress, MetaSchedule, MetaSgd
 from hwnas.predict._import import (
     DeviceReport,
@@ -17,7 +18,7 @@ from hwnas.predict._import import (
     read_sources,
     save_sources,
 )
-from hwnas.predict._known import known_predictor
+from hwnas.predict._known import DEFAULT, known_predictor
 from hwnas.predict._priors import load_prior, prior_card, prior_spaces
 from hwnas.predict._registry import load_predictor, make_predictor
 from hwnas.predict._scores import Scores, expected_error, score
@@ -25,10 +26,12 @@ from hwnas.predict._sources import RESOLUTION, Provenance, SourceTable
 from hwnas.predict._stored import PredictorState
 
 __all__ = [
+    "DEFAULT",
     "HELP",
     "MAML",
     "RESOLUTION",
     "AdaptedPredictor",
+    "Chosen",
     "Descriptor",
     "DevicePredictor",
     "DeviceReport",
@@ -50,6 +53,7 @@ __all__ = [
     "encode_ofa",
     "encode_vector",
     "expected_error",
+    "held_out",
     "known_predictor",
     "load_adapted",
     "load_descriptor",

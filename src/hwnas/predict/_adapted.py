@@ -154,6 +154,7 @@ def load_adapted(folder: Path | str, space: str | SearchSpace | None = None) -> 
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PredictError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
-    return AdaptedPredictor(
-        predictor=load_predictor(folder / name, space), samples=samples, **facts
-    )
+    if isinstance(space, SearchSpace) and space.fingerprint != facts["fingerprint"]:
+        raise PredictError(f"the predictor in {folder} was adapted to archs of another space")
+    predictor = load_predictor(folder / name, space)
+    return AdaptedPredictor(predictor=predictor, samples=samples, **facts)

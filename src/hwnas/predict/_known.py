@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hwnas.errors import PredictError
 from hwnas.predict._base import LatencyPredictor
 from hwnas.predict._registry import make_predictor
 from hwnas.predict._sources import SourceTable
@@ -32,6 +33,12 @@ def known_predictor(
     """
     if sources is None:
         sources = SourceTable(space, (), {}, {}, input_shape, num_classes)
+    if sources.space != space:
+        raise PredictError(f"the sources are latencies of '{sources.space}', not of '{space}'")
+    if None not in (sources.input_shape, input_shape) and sources.input_shape != input_shape:
+        raise PredictError(
+            f"the sources have inputs of shape {sources.input_shape}, not {input_shape}"
+        )
     predictor = make_predictor(method, seed)
     predictor.fit(sources)
     return predictor

@@ -80,6 +80,7 @@ class SourceTable:
         space: str | SearchSpace,
         measured: Mapping[str, Sequence[tuple[Arch, float]]],
         *,
+        provenance: Mapping[str, Provenance] | None = None,
         input_shape: tuple[int, ...] | None = None,
         num_classes: int | None = None,
     ) -> SourceTable:
@@ -103,7 +104,7 @@ class SourceTable:
                 raise PredictError(f"device '{device}' measured an arch twice")
             latencies[device] = np.full(len(archs), np.nan)
             latencies[device][at] = [latency for _, latency in measured[device]]
-        return cls(space, tuple(archs), latencies, {}, input_shape, num_classes)
+        return cls(space, tuple(archs), latencies, provenance or {}, input_shape, num_classes)
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def _fill(
     from safetensors.torch import load_model
 
     from hwnas.device import export_onnx
-    from hwnas.jobs import Job
+    from hwnas.jobs import Job, at_hand
     from hwnas.tasks import evaluate
 
     job = Job.open(view.folder)
@@ -74,6 +74,8 @@ def _fill(
         export_onnx(model, (torch.zeros(1, *spec.input_shape),), folder / "model.onnx")
     arch = {"space": spec.space.model_dump(), "arch": dict(trial.arch)}
     write_json(folder / "arch.json", arch)
+    measured = at_hand(spec.costs, spec)
+    own = [name for name in spec.costs if name not in measured]
     card = Card(
         job=view.name,
         trial=trial.number,
@@ -83,7 +85,7 @@ def _fill(
         num_classes=task.num_classes if task is not None else None,
         task=spec.task,
         metric=spec.metric,
-        declared=(spec.metric, *spec.metrics, *spec.costs),
+        declared=(spec.metric, *spec.metrics, *own),
         metrics=dict(trial.metrics),
         test=test,
         costs={name: (cost.value, cost.std) for name, cost in trial.costs.items()},

@@ -34,6 +34,7 @@ from hwnas.zoo._shufflenetv2 import shufflenetv2
 __all__ = [
     "autoformer",
     "darts",
+    "default_input_shape",
     "digits_cnn",
     "fbnet",
     "hat",
@@ -101,3 +102,19 @@ def load_space(
             "(wrap a module class in hwnas.ModelSpace)"
         )
     return made
+
+
+def default_input_shape(reference: str) -> tuple[int, ...] | None:
+    """The shape (C, H, W) of images that a space has where nothing else is said.
+
+    None where it has none, as for a reference of one's own that is no function or class.
+
+    Raises:
+        UsageError: there is no such space.
+    """
+    target: Any = _refs.load(reference) if ":" in reference else _plugins.load("spaces", reference)
+    if not callable(target):
+        return None
+    parameter = inspect.signature(target).parameters.get("input_shape")
+    shape = None if parameter is None else parameter.default
+    return tuple(shape) if isinstance(shape, tuple) else None

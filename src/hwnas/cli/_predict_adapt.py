@@ -1,0 +1,225 @@
+"""`hwnas predict adapt`: a device known from a few measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from hwnas.cli._console import count_text, print_json, say
+from hwnas.cli._options import (
+    DEVICE_HELP,
+    JsonOption,
+    ShapeOption,
+    SpaceArgument,
+    TaskOption,
+)
+from hwnas.cli._predict_options import StoreOption, measuring, shaped_space
+from hwnas.errors import UsageError
+
+if TYPE_CHECKING:
+    from hwnas.predict import AdaptedPredictor, LatencyPredictor
+    from hwnas.space import SearchSpace
+
+EPILOG = (
+    "Example: hwnas predict adapt nasbench201 --device phone -n 10 --to phone; then "
+    "hwnas search nasbench201 ... --cost latency@phone=phone --budget 'latency@phone <= 8 ms'"
+)
+
+
+def adapt(
+    space: SpaceArgument,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            metavar="DEVICE",
+            help=f"{DEVICE_HELP}; or module:name of a Device of your own.",
+        ),
+    ] = "local",
+    n: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many to measure.")] = 10,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FOLDER",
+            help="Where the adapted predictor goes; by default predictors/SPACE-DEVICE.",
+            show_default=False,
+        ),
+    ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            "--sources",
+            metavar="FILE",
+            help="Latencies of other devices, as hwnas predict import and measure write them.",
+            show_default=False,
+        ),
+    ] = None,
+    predictor: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictor",
+            metavar="FOLDER",
+            help="A fitted predictor, as hwnas predict train writes it.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            help="The kind of predictor to fit, where none is given.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="ERROR",
+            help="Go on after N, where it tells the most, until half of the predictions should be "
+            "within this of the truth: 5%.",
+            show_default=False,
+        ),
+    ] = None,
+    at_most: Annotated[
+        int, typer.Option("--at-most", min=1, metavar="N", help="Measurements, however it stands.")
+    ] = 100,
+    task: TaskOption = None,
+    input_shape: ShapeOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a few networks of a space on a device, and predict the latencies of all others.
+
+    What is known before: the sources or the predictor that you name, else the prior that is
+    shipped with the space, else the physics of the networks alone. A run that was cut off goes on
+    where it was.
+    """
+    from hwnas.device import MeasurementStore
+    from hwnas.jobs import adapt, candidates_for
+
+    if sources is not None and predictor is not None:
+        raise UsageError("--sources and --predictor: give one of them")
+    if method is not None and predictor is not None:
+        raise UsageError("--method and --predictor: the predictor has its method already")
+    error = None if until is None else _share(until)
+    found, shape, known, told = _known(
+        space, task, input_shape, sources=sources, predictor=predictor, method=method
+    )
+    if not json:
+        say(f"known before: {told}")
+    with (
+        MeasurementStore(store) as kept,
+        measuring(n, quiet=json) as progress,
+    ):
+        adapted = adapt(
+            known,
+            found,
+            device,
+            n,
+            input_shape=shape,
+            until=error,
+            at_most=max(n, at_most),
+            store=kept,
+            progress=progress,
+        )
+    folder = to or Path("predictors") / f"{_stem(space)}-{adapted.device}"
+    adapted.save(folder)
+    expected = _expected(adapted, candidates_for(found))
+    if json:
+        print_json(_facts(space, adapted, folder, told, expected))
+        return
+    _print(adapted, expected, error)
+    usable = f"--cost latency@{adapted.device}={folder}"
+    say(f"{folder}: use it as {usable}")
+
+
+def _share(text: str) -> float:
+    """`5%`, `5 %` or `0.05` as a number."""
+    percent = text.strip().endswith("%")
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        raise UsageError(f"--until {text}: write a share, such as 5% or 0.05") from None
+    value = value / 100 if percent else value
+    if not 0 < value < 1:
+        raise UsageError(f"--until {text}: it must be above 0 and below 100%")
+    return value
+
+
+def _stem(reference: str) -> str:
+    return reference.rpartition(":")[2].rpartition(".")[2]
+
+
+def _known(
+    reference: str,
+    task: str | None,
+    input_shape: str | None,
+    *,
+    sources: Path | None,
+    predictor: Path | None,
+    method: str | None,
+) -> tuple[SearchSpace, tuple[int, ...], LatencyPredictor, str]:
+    """The space, the shape of its inputs, what is known before, and that in words."""
+    from hwnas.predict import DEFAULT, known_predictor, load_predictor, load_sources
+
+    table = None if sources is None else load_sources(sources, reference)
+    loaded = None if predictor is None else load_predictor(predictor, reference)
+    found, shape, classes = shaped_space(
+        reference, task, input_shape, getattr(table or loaded, "input_shape", None)
+    )
+    if loaded is not None:
+        return found, shape, loaded, f"the predictor in {predictor} ({loaded.name})"
+    fitted = known_predictor(
+        reference, table, method=method or DEFAULT, input_shape=shape, num_classes=classes
+    )
+    if table is None:
+        told = "the physics of the networks alone, no other device"
+    else:
+        told = f"{sources}, {count_text(len(table.devices), 'device')}"
+    return found, shape, fitted, f"{told} ({fitted.name})"
+
+
+def _expected(adapted: AdaptedPredictor, archs: list[Any]) -> dict[str, float | None]:
+    from hwnas.predict import expected_error
+
+    told = adapted.predict(archs)
+    return {share: expected_error(told, float(share)) for share in ("0.5", "0.9")}
+
+
+def _facts(
+    space: str,
+    adapted: AdaptedPredictor,
+    folder: Path,
+    known: str,
+    expected: dict[str, float | None],
+) -> dict[str, Any]:
+    return {
+        "space": space,
+        "device": dict(adapted.conditions),
+        "known": known,
+        "samples": [
+            {"arch": one.arch, "latency": one.latency, "low": one.low, "high": one.high}
+            for one in adapted.samples
+        ],
+        "expected_error": expected,
+        "folder": str(folder),
+    }
+
+
+def _print(
+    adapted: AdaptedPredictor, expected: dict[str, float | None], wanted: float | None
+) -> None:
+    half, most = expected["0.5"], expected["0.9"]
+    count = count_text(len(adapted.samples), "measurement")
+    if half is None or most is None:
+        say(Text(f"{count}; this predictor does not say how far it errs", style="yellow"))
+        return
+    say(f"{count}; expected error: {half:.1%} or less in half of all archs, {most:.1%} in 90 %")
+    if wanted is not None and half > wanted:
+        say(Text(f"that is more than the {wanted:.1%} asked for", style="yellow"))
