@@ -21,6 +21,7 @@ from hwnas.space import (
     ModelSpace,
     Repeat,
     SearchSpace,
+    SizedSpace,
     from_pyglove,
     make_divisible,
     scope,
@@ -290,6 +291,7 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     "fixed": lambda: ModelSpace(lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(5))),
     "function": perceptron_space,
     "pyglove": pyglove_space,
+    "sized": lambda: SizedSpace(ModelSpace(Chain), (2, 4, 8)),
 }
 
 INPUT = (2, 3, 2, 2)

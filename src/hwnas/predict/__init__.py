@@ -13,12 +13,15 @@ from hwnas.predict._help import HELP, MAML, MetaProgress, MetaSchedule, MetaSgd
 from hwnas.predict._import import (
     DeviceReport,
     Imported,
+    ScoredArchs,
     add_sources,
     load_sources,
+    read_scored,
     read_sources,
     save_sources,
 )
 from hwnas.predict._known import DEFAULT, known_predictor
+from hwnas.predict._ofa_accuracy import OfaAccuracy
 from hwnas.predict._priors import load_prior, prior_card, prior_spaces
 from hwnas.predict._registry import load_predictor, make_predictor
 from hwnas.predict._scores import Scores, expected_error, score
@@ -41,11 +44,13 @@ __all__ = [
     "MetaProgress",
     "MetaSchedule",
     "MetaSgd",
+    "OfaAccuracy",
     "PredictedLatency",
     "Prediction",
     "PredictorState",
     "Provenance",
     "Sample",
+    "ScoredArchs",
     "Scores",
     "SourceTable",
     "add_sources",
@@ -63,6 +68,7 @@ __all__ = [
     "make_predictor",
     "prior_card",
     "prior_spaces",
+    "read_scored",
     "read_sources",
     "save_sources",
     "score",

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import PredictError
+from hwnas.space import RESOLUTION as RESOLUTION
 from hwnas.space import Arch, SearchSpace
-
-RESOLUTION = "resolution"
-"""The entry of an arch that is no decision: height and width of the input, in pixels."""
 
 
 @dataclass(frozen=True)

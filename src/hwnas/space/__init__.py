@@ -27,8 +27,10 @@ from hwnas.space._model import ModelSpace
 from hwnas.space._pyglove import from_pyglove
 from hwnas.space._repeat import Repeat
 from hwnas.space._run import scope
+from hwnas.space._sized import RESOLUTION, SizedSpace
 
 __all__ = [
+    "RESOLUTION",
     "Arch",
     "Cell",
     "CellNetwork",
@@ -42,6 +44,7 @@ __all__ = [
     "ModelSpace",
     "Repeat",
     "SearchSpace",
+    "SizedSpace",
     "Value",
     "ceil",
     "code_hash",
