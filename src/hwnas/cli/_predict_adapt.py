@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,12 +68,20 @@ def adapt(
             show_default=False,
         ),
     ] = None,
+    prior: Annotated[
+        bool,
+        typer.Option(
+            "--prior",
+            metavar="",
+            help="The prior that comes with the space (see hwnas predict cards), or an error.",
+        ),
+    ] = False,
     method: Annotated[
         str | None,
         typer.Option(
             "--method",
             metavar="NAME",
-            help="The kind of predictor to fit, where none is given.",
+            help="The kind of predictor to fit, where there is neither predictor nor prior.",
             show_default=False,
         ),
     ] = None,
@@ -96,20 +105,25 @@ def adapt(
 ) -> None:
     """Measure a few networks of a space on a device, and predict the latencies of all others.
 
-    What is known before: the sources or the predictor that you name, else the prior that is
-    shipped with the space, else the physics of the networks alone. A run that was cut off goes on
-    where it was.
+    What is known before: the sources or the predictor that you name, else the prior that comes
+    with the space, else the physics of the networks alone. A run that was cut off goes on where it
+    was.
     """
     from hwnas.device import MeasurementStore
     from hwnas.jobs import adapt, candidates_for
 
-    if sources is not None and predictor is not None:
-        raise UsageError("--sources and --predictor: give one of them")
-    if method is not None and predictor is not None:
-        raise UsageError("--method and --predictor: the predictor has its method already")
+    given = [
+        name
+        for name, on in (("sources", sources), ("predictor", predictor), ("prior", prior))
+        if on
+    ]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]}: give one of them")
+    if method is not None and given and given != ["sources"]:
+        raise UsageError(f"--method and --{given[0]}: that has its method already")
     error = None if until is None else _share(until)
     found, shape, known, told = _known(
-        space, task, input_shape, sources=sources, predictor=predictor, method=method
+        space, task, input_shape, sources, predictor, prior=prior, method=method
     )
     if not json:
         say(f"known before: {told}")
@@ -160,29 +174,45 @@ def _known(
     reference: str,
     task: str | None,
     input_shape: str | None,
-    *,
     sources: Path | None,
     predictor: Path | None,
+    *,
+    prior: bool,
     method: str | None,
 ) -> tuple[SearchSpace, tuple[int, ...], LatencyPredictor, str]:
     """The space, the shape of its inputs, what is known before, and that in words."""
-    from hwnas.predict import DEFAULT, known_predictor, load_predictor, load_sources
+    from hwnas.predict import known_predictor, load_predictor, load_prior, load_sources
 
-    table = None if sources is None else load_sources(sources, reference)
-    loaded = None if predictor is None else load_predictor(predictor, reference)
-    found, shape, classes = shaped_space(
-        reference, task, input_shape, getattr(table or loaded, "input_shape", None)
+    loaded, table, told = None, None, "the physics of the networks alone, no other device"
+    if predictor is not None:
+        loaded, told = load_predictor(predictor, reference), f"the predictor in {predictor}"
+    elif sources is not None:
+        table = load_sources(sources, reference)
+        told = f"{count_text(len(table.devices), 'device')} of {sources}"
+    elif prior or (method is None and _has_prior(reference, task, input_shape)):
+        loaded, told = load_prior(reference), f"the prior of {reference}"
+    at = getattr(loaded or table, "input_shape", None)
+    found, shape, classes = shaped_space(reference, task, input_shape, at)
+    if loaded is not None and at not in (None, shape):
+        raise UsageError(f"{told} is about inputs of {_text(at)}, not {_text(shape)}")
+    known = loaded or known_predictor(
+        reference, table, method=method, input_shape=shape, num_classes=classes
     )
-    if loaded is not None:
-        return found, shape, loaded, f"the predictor in {predictor} ({loaded.name})"
-    fitted = known_predictor(
-        reference, table, method=method or DEFAULT, input_shape=shape, num_classes=classes
-    )
-    if table is None:
-        told = "the physics of the networks alone, no other device"
-    else:
-        told = f"{sources}, {count_text(len(table.devices), 'device')}"
-    return found, shape, fitted, f"{told} ({fitted.name})"
+    return found, shape, known, f"{told} ({known.name})"
+
+
+def _has_prior(reference: str, task: str | None, input_shape: str | None) -> bool:
+    """Whether a prior comes with the space, for inputs of that shape."""
+    from hwnas.predict import load_prior, prior_spaces
+
+    if reference not in prior_spaces():
+        return False
+    at = load_prior(reference).input_shape
+    return at in (None, shaped_space(reference, task, input_shape, at)[1])
+
+
+def _text(shape: Sequence[int]) -> str:
+    return ",".join(map(str, shape))
 
 
 def _expected(adapted: AdaptedPredictor, archs: list[Any]) -> dict[str, float | None]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli._console import count_text, say
+from hwnas.cli._console import count_text, out, say
 from hwnas.cli._options import SeedOption
 from hwnas.cli._predict_options import OwnSpaceOption
+from hwnas.errors import UsageError
+
+if TYPE_CHECKING:
+    from hwnas.predict import MetaProgress
 
 EPILOG = "Example: hwnas predict train nasbench201.safetensors --to fitted --without pixel2"
+
+_NETWORKS = ("help", "maml", "meta-sgd")
+_META = f"Of methods that train a network ({', '.join(_NETWORKS)})"
 
 
 def train(
@@ -40,14 +49,88 @@ def train(
         typer.Option("--without", metavar="NAME", help="Leave this one out; may be repeated."),
     ] = None,
     seed: SeedOption = 0,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--validation",
+            metavar="NAME",
+            help="Keep the weights that do best on this device, which is not trained on; may be "
+            "repeated.",
+            rich_help_panel=_META,
+        ),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            "--episodes",
+            min=1,
+            metavar="N",
+            help="Episodes of the training.",
+            rich_help_panel=_META,
+            show_default=False,
+        ),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option("--on", metavar="DEVICE", help="cpu or cuda.", rich_help_panel=_META),
+    ] = "cpu",
 ) -> None:
-    """Fit a predictor on source devices and keep it, for hwnas predict adapt and test."""
-    from hwnas.predict import DEFAULT, load_sources, make_predictor
+    """Fit a predictor on source devices and keep it, for hwnas predict adapt and test.
+
+    A training that takes long and was cut off goes on where it was: say the same again.
+    """
+    from hwnas.predict import DEFAULT, MetaSchedule, load_sources, make_predictor
 
     table = load_sources(sources, space)
-    table.only(without or [])
+    table.only([*(without or []), *(validation or [])])
     table = table.only([d for d in device or table.devices if d not in (without or [])])
-    predictor = make_predictor(method or DEFAULT, seed)
-    predictor.fit(table)
-    predictor.save(to)
-    say(f"{to}: {predictor.name}, fitted on {count_text(len(table.devices), 'device')}")
+    name = method or DEFAULT
+    if name not in _NETWORKS:
+        if validation or episodes is not None or on != "cpu":
+            raise UsageError(f"'{name}' trains no network: no --validation, --episodes, --on")
+        predictor: Any = make_predictor(name, seed)
+        predictor.fit(table)
+        predictor.save(to)
+    else:
+        schedule = MetaSchedule() if episodes is None else MetaSchedule(episodes=episodes)
+        predictor = make_predictor(name, seed, device=on, schedule=schedule)
+        checkpoint = to.with_name(f"{to.name}.checkpoint")
+        with _shown(schedule.episodes) as progress:
+            predictor.fit(
+                table, validation=validation or (), checkpoint=checkpoint, progress=progress
+            )
+        predictor.save(to)
+        checkpoint.unlink(missing_ok=True)
+    learnt = [d for d in table.devices if d not in (validation or [])]
+    say(f"{to}: {predictor.name}, fitted on {count_text(len(learnt), 'device')}")
+
+
+@contextmanager
+def _shown(episodes: int) -> Iterator[Callable[[MetaProgress], None]]:
+    """A bar with the time that is left; where there is no terminal, twenty lines in all."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: Sequence[Any] = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+        task = bar.add_task("", total=episodes)
+
+        def progress(state: MetaProgress) -> None:
+            told = f"loss {state.loss:.4g}"
+            if state.correlation is not None:
+                told += f", Spearman on the validation devices {state.correlation:.3f}"
+            bar.update(task, completed=state.episode, description=told)
+            if not out.is_terminal and state.episode % max(1, episodes // 20) == 0:
+                say(f"{state.episode} of {episodes}: {told}")
+
+        yield progress

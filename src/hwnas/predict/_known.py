@@ -16,7 +16,7 @@ def known_predictor(
     space: str | SearchSpace,
     sources: SourceTable | None = None,
     *,
-    method: str = DEFAULT,
+    method: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     num_classes: int | None = None,
     seed: int = 0,
@@ -26,7 +26,7 @@ def known_predictor(
     Args:
         sources: latencies of other devices, of archs of that space; without them the predictor
             knows the physics of the networks alone.
-        method: of the entry-point group `hwnas.predictors`.
+        method: of the entry-point group `hwnas.predictors`; by default `DEFAULT`.
 
     Raises:
         PredictError: the sources are of another space, or the method cannot do with them.
@@ -39,6 +39,6 @@ def known_predictor(
         raise PredictError(
             f"the sources have inputs of shape {sources.input_shape}, not {input_shape}"
         )
-    predictor = make_predictor(method, seed)
+    predictor = make_predictor(method or DEFAULT, seed)
     predictor.fit(sources)
     return predictor
