@@ -350,8 +350,9 @@ def test_wrong_use_is_an_error_that_says_what_to_do() -> None:
     archs = list(TABLE.archs[:4])
     with pytest.raises(PredictError, match="row 2"):
         predictor.adapt(archs, [1.0, 1.0, -1.0, 1.0])
-    with pytest.raises(ArchError):
-        predictor.adapt([{"layer0": "a"}] * 2, [1.0, 2.0])
+    for either in (predictor, fitted()):
+        with pytest.raises(ArchError):
+            either.adapt([{"layer0": "a"}] * 2, [1.0, 2.0])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -9,7 +9,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.errors import ArchError, PredictError, UsageError
@@ -115,14 +114,16 @@ class MetaLearned(LatencyPredictor):
         archs: Sequence[Arch],
         latencies: Sequence[float],
         *,
-        bounds: tuple[float, float] | None = None,
+        published_bounds: tuple[float, float] | None = None,
     ) -> AdaptedNetwork:
         """The network after a few steps on the measured archs.
 
         Args:
-            bounds: the range of latencies (ms) that scores are scaled by; the published evaluation
-                takes it from the target's latencies of the whole pool, so that two numbers of 720
-                more measurements are known. Else the range of the measured latencies.
+            published_bounds: adapt as the published evaluation does, for its tables. It takes the
+                steps on the archs other than HELP's references alone, and scales scores by the
+                range of the target's latencies (ms) over the middle of the whole pool, so two
+                numbers of hundreds of measurements more are known to it. Without it all measured
+                archs serve for everything, and nothing else is known.
 
         Raises:
             PredictError: nothing was learnt yet, a latency is not positive, or HELP's reference
@@ -130,16 +131,21 @@ class MetaLearned(LatencyPredictor):
         """
         meta, encoding = self._learnt()
         values = checked_latencies(archs, latencies)
-        low, high = bounds or (float(values.min()), float(values.max()))
-        support, embeddings = self._samples(archs, values)
-        draws, noise = 1, None
-        if embeddings is not None:
+        low, high = published_bounds or (float(values.min()), float(values.max()))
+        encoded = encoding(archs)
+        places = self._reference_rows(archs)
+        support = np.arange(len(archs))
+        if published_bounds is not None and len(places) < len(archs):
+            support = np.setdiff1d(support, places)
+        draws, noise, embeddings = 1, None, None
+        if places:
             draws = _DRAWS
+            embeddings = torch.from_numpy(embedding(values[places])).to(self._device)
+            embeddings = embeddings.expand(draws, -1)
             generator = torch.Generator().manual_seed(self._seed)
             size = Modulation(meta.network).size
             noise = torch.randn(draws, size, generator=generator).to(self._device)
-            embeddings = embeddings.to(self._device).expand(draws, -1)
-        encoded = encoding([archs[row] for row in support]).to(self._device)
+        encoded = encoded[support].to(self._device)
         if encoded.dim() == 3:
             encoded = encoded.transpose(0, 1)
         scores = torch.from_numpy(scaled(values[support], low, high)).to(self._device)
@@ -162,6 +168,8 @@ class MetaLearned(LatencyPredictor):
         known |= {arch_key(arch) for arch in first}
         order = np.random.default_rng(self._seed).permutation(len(candidates))
         others = [candidates[row] for row in order if arch_key(candidates[row]) not in known]
+        if n > len(first) + len(others):
+            raise PredictError(f"{n} archs are asked for, and {len(first) + len(others)} are left")
         return [*first, *others][:n]
 
     def state(self) -> PredictorState:
@@ -202,11 +210,20 @@ class MetaLearned(LatencyPredictor):
         """The reference archs for a table; none where the network is not conditioned."""
         return ()
 
-    def _samples(
-        self, archs: Sequence[Arch], latencies: NDArray[np.float64]
-    ) -> tuple[list[int], Tensor | None]:
-        """Rows to take the inner steps on, and the hardware embedding (1, references) if any."""
-        return list(range(len(archs))), None
+    def _reference_rows(self, archs: Sequence[Arch]) -> list[int]:
+        """Where the reference archs stand among those.
+
+        Raises:
+            PredictError: one is not there.
+        """
+        rows = {arch_key(arch): row for row, arch in enumerate(archs)}
+        missing = [arch for arch in self._references if arch_key(arch) not in rows]
+        if missing:
+            raise PredictError(
+                f"HELP needs the latencies of its {len(self._references)} reference archs, and "
+                f"{len(missing)} are not measured (suggest gives them); the first is {missing[0]}"
+            )
+        return [rows[arch_key(arch)] for arch in self._references]
 
     def _learnt(self) -> tuple[Meta, Encoding]:
         if self._meta is None or self._encoding is None:
@@ -240,9 +257,8 @@ class HELP(MetaLearned):
 
     A device is known by its hardware embedding, the latencies of ten reference archs. The network
     reads it beside the arch, and a latent z inferred from it modulates the initial weights. A
-    device must therefore measure the reference archs first (see `suggest`). Archs measured beyond
-    these are what the inner steps are taken on, as published; with the references alone they are
-    taken on these. Each measurement counts: what is published as ten samples is twenty.
+    device must therefore measure the reference archs first (see `suggest`), and each measurement
+    counts: what is published as ten samples is these ten and ten others.
 
     Args:
         references: the reference archs; when left out the published ones of NAS-Bench-201, FBNet
@@ -317,20 +333,6 @@ class HELP(MetaLearned):
             )
         chosen = np.random.default_rng(self._seed).choice(common, _REFERENCES, replace=False)
         return tuple(sources.archs[row] for row in chosen)
-
-    def _samples(
-        self, archs: Sequence[Arch], latencies: NDArray[np.float64]
-    ) -> tuple[list[int], Tensor | None]:
-        rows = {arch_key(arch): row for row, arch in enumerate(archs)}
-        missing = [arch for arch in self._references if arch_key(arch) not in rows]
-        if missing:
-            raise PredictError(
-                f"HELP needs the latencies of its {len(self._references)} reference archs, and "
-                f"{len(missing)} are not measured (suggest gives them); the first is {missing[0]}"
-            )
-        places = [rows[arch_key(arch)] for arch in self._references]
-        others = [row for row in range(len(archs)) if row not in places]
-        return others or places, torch.from_numpy(embedding(latencies[places]))[None]
 
 
 class MetaSgd(MetaLearned):
