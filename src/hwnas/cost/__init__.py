@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hwnas.cost._filter import RangeFilter
     from hwnas.cost._latency import Block, LatencyTable
     from hwnas.cost._load import load_cost, load_costs
+    from hwnas.cost._operators import OperatorSums, OperatorTables, operators_of
     from hwnas.cost._profiling.calibrated import calibrated
     from hwnas.cost._profiling.profile import (
         Progress,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from hwnas.cost._tables.max_table import MaxTable
     from hwnas.cost._tables.stored import load_table
     from hwnas.cost._tables.table import CostTable
+    from hwnas.cost._tracing.bags import Operator
 
 _LAZY = {
     "Cost": "_base",
@@ -48,6 +50,9 @@ _LAZY = {
     "FunctionCost": "_base",
     "LatencyTable": "_latency",
     "MaxTable": "_tables.max_table",
+    "Operator": "_tracing.bags",
+    "OperatorSums": "_operators",
+    "OperatorTables": "_operators",
     "Progress": "_profiling.profile",
     "Quantile": "_feasible.quantile",
     "RangeFilter": "_filter",
@@ -62,6 +67,7 @@ _LAZY = {
     "load_costs": "_load",
     "load_table": "_tables.stored",
     "measure_parts": "_profiling.profile",
+    "operators_of": "_operators",
     "pending": "_profiling.profile",
     "profile_space": "_profiling.profile",
 }
@@ -80,6 +86,9 @@ __all__ = [
     "LatencyTable",
     "MaxTable",
     "Metric",
+    "Operator",
+    "OperatorSums",
+    "OperatorTables",
     "Progress",
     "Quantile",
     "RangeFilter",
@@ -95,6 +104,7 @@ __all__ = [
     "load_costs",
     "load_table",
     "measure_parts",
+    "operators_of",
     "pending",
     "profile_space",
     "static_costs",

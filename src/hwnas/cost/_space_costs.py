@@ -90,7 +90,7 @@ def cost_tables(
             makers[_PEAK,] = partial(_peak, space, inputs)
         for names, make in makers.items():
             try:
-                with _uncollected():
+                with uncollected():
                     found |= make()
             except (UnsupportedError, TooLargeError, ForwardError) as error:
                 reasons |= dict.fromkeys(names, str(error))
@@ -205,7 +205,7 @@ def _tables(
         with plain_kernels(), kernels.observing():
             given = arguments.each(lambda x: kernels.interned(x.to("meta")))
             interpreter.forked(
-                type(space.template).__name__, lambda: copy(*given.args, **given.kwargs), _nothing
+                type(space.template).__name__, lambda: copy(*given.args, **given.kwargs), nothing
             )
         ran = interpreter.events
     domain = Domain(space.decisions)  # Without what the interpreter has kept.
@@ -228,7 +228,7 @@ def _peak(space: ModelSpace, inputs: Inputs) -> dict[str, MaxTable]:
     with plain_kernels(), interpreter.kernels.observing():
         given = arguments.each(interpreter.given)
         interpreter.forked(
-            type(space.template).__name__, lambda: copy(*given.args, **given.kwargs), _nothing
+            type(space.template).__name__, lambda: copy(*given.args, **given.kwargs), nothing
         )
     domain = Domain(space.decisions)
     parts = peak_parts(domain, interpreter.events)
@@ -236,7 +236,7 @@ def _peak(space: ModelSpace, inputs: Inputs) -> dict[str, MaxTable]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """No passes of the garbage collector, which go over all of PyTorch and take 0.1 s and more.
 
     What is made inside is in use until the end.
@@ -250,5 +250,5 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _nothing() -> Varying:
+def nothing() -> Varying:
     return constant(None)

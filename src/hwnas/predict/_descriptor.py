@@ -19,9 +19,10 @@ class Descriptor(ABC):
     - An arch's row depends on that arch alone.
     - An arch of another space is an `ArchError`.
     - Group names in use: `counts` (operators by kind), `used` (the same, of operators whose
-      output reaches the network's output), `structure` (depth, joins, stages), `physics` (MACs,
-      memory traffic and the like, summed over layers), `decisions` (one-hot); a space may have
-      others.
+      output reaches the network's output), `structure` (depth, joins), `stages` (by stage or size
+      of the image), `physics` (MACs, memory traffic and the like, summed over layers),
+      `decisions` (one-hot), `layers` (columns of one scale already, whose inner products tell how
+      alike the layers of two archs are); a space may have others.
 
     Attributes:
         space: the space's name or reference.

@@ -194,6 +194,11 @@ _UNTAGGED = (torch.ops.aten.hardswish.default,)
 """Pointwise operators that PyTorch 2.13 does not tag as such."""
 
 
+def is_pointwise(func: Any) -> bool:
+    """Whether each element of an operator's result hangs on the same place of its inputs alone."""
+    return torch.Tag.pointwise in getattr(func, "tags", ()) or func in _UNTAGGED
+
+
 _BATCH_NORM = torch.ops.aten.native_batch_norm.default
 _MEAN, _SUM = torch.ops.aten.mean.dim, torch.ops.aten.sum.dim_IntList
 
@@ -209,7 +214,7 @@ class MacObserver(Observer):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if isinstance(func, torch._ops.HigherOrderOperator):
             raise UnsupportedError(f"'{func}' is a higher-order operator")
-        if not kwargs and (torch.Tag.pointwise in getattr(func, "tags", ()) or func in _UNTAGGED):
+        if not kwargs and is_pointwise(func):
             result = self._pointwise(func, args)
             if result is not None:
                 self.count_extra(func, args, {}, result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,6 @@ class NasBench201Descriptor(Descriptor):
     - `structure` (8): operations that are also fed by the input, sums at nodes 2 and 3, longest
       path, and whether the cell's output hangs on the input.
     - `decisions` (30), `live` (24): one-hot, and the same of what is fed and used.
-    - `pairs` (375): one-hot of the operations of every two edges.
     """
 
     def __init__(self, space: SearchSpace, name: str = "nasbench201") -> None:
@@ -63,10 +61,6 @@ class NasBench201Descriptor(Descriptor):
             np.maximum(live[:, [target == node for target, _ in EDGES]].sum(1) - 1, 0)
             for node in (2, 3)
         ]
-        both = [
-            chosen[:, one, :, None] & chosen[:, two, None, :]
-            for one, two in combinations(range(len(EDGES)), 2)
-        ]
         return {
             "counts": working.sum(1).astype(np.float64),
             "used": np.column_stack(((working & used[:, :, None]).sum(1) * alive, alive)).astype(
@@ -75,7 +69,6 @@ class NasBench201Descriptor(Descriptor):
             "structure": np.column_stack((live_working.sum(1), *joins, _depth(codes, live), alive)),
             "decisions": chosen.reshape(rows, 30).astype(np.float64),
             "live": live_working.reshape(rows, 24).astype(np.float64),
-            "pairs": np.stack(both, 1).reshape(rows, 375).astype(np.float64),
         }
 
 
