@@ -25,7 +25,7 @@ def test_the_candidates_of_metad2a() -> None:
     assert len(found.archs) == len(found.scores) == 500
     assert found.scores[0] == pytest.approx(72.42, abs=1e-4)
     assert found.archs[1]["node3.from2"] == "nor_conv_3x3"
-    assert 1 < found.scores.min() < found.scores.max() < 74
+    assert 0.9 < found.scores.min() < found.scores.max() < 74
 
 
 @pytest.mark.parametrize(

@@ -205,3 +205,17 @@ def test_evolution_keeps_the_other_limits_and_is_never_empty() -> None:
     assert not picks.feasible
     assert picks.best.latency == 12.0
     assert picks.best.margin == pytest.approx(-0.5)
+
+
+def test_a_small_space_is_passed_through_whole() -> None:
+    space = FunctionSpace({f"d{i}": [0, 1, 2, 3] for i in range(4)}, lambda a: nn.Identity())
+    asked: list[int] = []
+
+    def score(archs: Sequence[Arch]) -> np.ndarray:
+        asked.append(len(archs))
+        return space.encode(archs) @ np.array([1, 2, 4, 8])
+
+    predictor = Told(lambda arch: 1.0 + sum(arch.values()))
+    picks = search_under(Candidates(space), score, predictor, 8.0)
+    assert asked == [256]
+    assert picks.best.score == 3 * 8 + 3 * 4 + 2

@@ -9,6 +9,7 @@ from hwnas.cli import (
     _predict_cards,
     _predict_import,
     _predict_measure,
+    _predict_nas,
     _predict_test,
     _predict_train,
 )
@@ -23,3 +24,4 @@ app.command("adapt", epilog=_predict_adapt.EPILOG)(_predict_adapt.adapt)
 app.command("measure", epilog=_predict_measure.EPILOG)(_predict_measure.measure)
 app.command("train", epilog=_predict_train.EPILOG)(_predict_train.train)
 app.command("test", epilog=_predict_test.EPILOG)(_predict_test.trial)
+app.command("nas", epilog=_predict_nas.EPILOG)(_predict_nas.nas)

@@ -112,17 +112,9 @@ def adapt(
     from hwnas.device import MeasurementStore
     from hwnas.jobs import adapt, candidates_for
 
-    given = [
-        name
-        for name, on in (("sources", sources), ("predictor", predictor), ("prior", prior))
-        if on
-    ]
-    if len(given) > 1:
-        raise UsageError(f"--{given[0]} and --{given[1]}: give one of them")
-    if method is not None and given and given != ["sources"]:
-        raise UsageError(f"--method and --{given[0]}: that has its method already")
+    check_known(sources, predictor, prior=prior, method=method)
     error = None if until is None else _share(until)
-    found, shape, known, told = _known(
+    found, shape, known, told = known_before(
         space, task, input_shape, sources, predictor, prior=prior, method=method
     )
     if not json:
@@ -170,7 +162,26 @@ def _stem(reference: str) -> str:
     return reference.rpartition(":")[2].rpartition(".")[2]
 
 
-def _known(
+def check_known(
+    sources: Path | None, predictor: Path | None, *, prior: bool, method: str | None = None
+) -> None:
+    """Refuse options that say twice what is known before.
+
+    Raises:
+        UsageError: they do.
+    """
+    given = [
+        name
+        for name, on in (("sources", sources), ("predictor", predictor), ("prior", prior))
+        if on
+    ]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]}: give one of them")
+    if method is not None and given and given != ["sources"]:
+        raise UsageError(f"--method and --{given[0]}: that has its method already")
+
+
+def known_before(
     reference: str,
     task: str | None,
     input_shape: str | None,

@@ -21,7 +21,7 @@ from hwnas.predict._import import (
     save_sources,
 )
 from hwnas.predict._known import DEFAULT, known_predictor
-from hwnas.predict._ofa_accuracy import OfaAccuracy
+from hwnas.predict._ofa_accuracy import OFA_RESOLUTIONS, OfaAccuracy
 from hwnas.predict._priors import load_prior, prior_card, prior_spaces
 from hwnas.predict._registry import load_predictor, make_predictor
 from hwnas.predict._scores import Scores, expected_error, score
@@ -32,6 +32,7 @@ __all__ = [
     "DEFAULT",
     "HELP",
     "MAML",
+    "OFA_RESOLUTIONS",
     "RESOLUTION",
     "AdaptedPredictor",
     "Chosen",

@@ -14,7 +14,7 @@ from hwnas.predict._descriptors.encodings import encode_ofa
 from hwnas.predict._import.plain import read_plain
 from hwnas.space import Arch
 
-RESOLUTIONS = tuple(range(112, 225, 16))
+OFA_RESOLUTIONS = tuple(range(112, 225, 16))
 """The image sizes that the predictor knows."""
 
 _SHAPES = {0: (400, 128), 2: (400, 400), 4: (400, 400), 6: (1, 400)}
@@ -53,9 +53,9 @@ class OfaAccuracy:
         """The accuracies of n archs, (n,); an arch without `resolution` is of 224 pixels.
 
         Raises:
-            ArchError: one is no arch of the space, or its resolution is not one of `RESOLUTIONS`.
+            ArchError: one is no arch of the space, or its resolution is none of `OFA_RESOLUTIONS`.
         """
-        x = encode_ofa(archs, RESOLUTIONS).astype(np.float64)
+        x = encode_ofa(archs, OFA_RESOLUTIONS).astype(np.float64)
         for weight, bias in self._layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0.0)
         weight, bias = self._layers[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,7 +42,8 @@ def search_under(
     models are asked about many archs at once; a child has one or several mutations. An arch that
     is predicted to break the limit (mean + z std) loses against one that keeps it, and of two that
     break it the smaller violation wins. `pick_under` then picks among all that were seen, and takes
-    `confidence`, `measure` and `finalists`.
+    `confidence`, `measure` and `finalists`. A space of fewer archs than an evolution would see is
+    passed through whole.
 
     Args:
         candidates: the space; its other limits are kept.
@@ -58,6 +59,13 @@ def search_under(
         PredictError: as `pick_under` does.
         CostError: no arch keeps the limits of `candidates`.
     """
+    options: dict[str, Any] = {"measure": measure, "finalists": finalists}
+    options["confidence"] = confidence
+    listed = candidates.enumerable()
+    if listed is not None and len(listed) <= population + children * generations:
+        archs = [arch for arch in listed if candidates.holds(arch)]
+        if archs:
+            return pick_under(archs, np.asarray(score(archs)), predictor, limit, **options)
     rng = np.random.default_rng(seed)
     z = NormalDist().inv_cdf(confidence)
     space = candidates.space
@@ -83,15 +91,8 @@ def search_under(
                 arch = candidates.mutate(arch, rng)
             born.append(arch)
     archs = [arch for arch, _ in seen.values()]
-    return pick_under(
-        archs,
-        [value for _, value in seen.values()],
-        predictor,
-        limit,
-        confidence=confidence,
-        measure=measure,
-        finalists=finalists,
-    )
+    values = np.array([value for _, value in seen.values()])
+    return pick_under(archs, values, predictor, limit, **options)
 
 
 def _names(space: SearchSpace, archs: Sequence[Arch]) -> list[bytes]:
