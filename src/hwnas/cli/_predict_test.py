@@ -33,7 +33,8 @@ def trial(
         str,
         typer.Argument(
             metavar="PREDICTOR",
-            help="A folder of hwnas predict train; or a kind of predictor, which is then fitted on "
+            help="A folder of hwnas predict train; prior, for the one that comes with the space; a "
+            "published checkpoint of HELP (.pt); or a kind of predictor, which is then fitted on "
             "the other devices of the file.",
             show_default=False,
         ),
@@ -92,10 +93,14 @@ def trial(
 
 
 def _fitted(text: str, table: SourceTable, held: str) -> LatencyPredictor:
-    from hwnas.predict import load_predictor, make_predictor
+    from hwnas.predict import HELP, load_predictor, load_prior, make_predictor
 
     if Path(text).is_dir():
         return load_predictor(text, table.space)
+    if text == "prior":
+        return load_prior(str(table.space), table.input_shape)
+    if text.endswith(".pt"):
+        return HELP.from_checkpoint(text, str(table.space))
     predictor = make_predictor(text)
     predictor.fit(table.only([name for name in table.devices if name != held]))
     return predictor

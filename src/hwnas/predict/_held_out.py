@@ -9,7 +9,7 @@ import numpy as np
 from hwnas.errors import PredictError, UsageError
 from hwnas.predict._base import LatencyPredictor
 from hwnas.predict._scores import Scores, score
-from hwnas.predict._sources import SourceTable
+from hwnas.predict._sources import SourceTable, arch_key
 
 Chosen = Literal["random", "design", "active"]
 """How the archs to measure are chosen: at random; by the predictor beforehand; by the predictor,
@@ -62,13 +62,14 @@ def _suggested(
     chosen: Chosen,
 ) -> np.ndarray:
     pool = order[: max(n, len(order) // 2)]
-    place = {id(table.archs[row]): int(row) for row in pool}
+    # Of all rows: a method with reference archs asks for those, wherever they are.
+    place = {arch_key(table.archs[row]): int(row) for row in order}
     archs = [table.archs[row] for row in pool]
     first = n if chosen == "design" else (n + 1) // 2
-    taken = [place[id(arch)] for arch in predictor.suggest(first, archs)]
+    taken = [place[arch_key(arch)] for arch in predictor.suggest(first, archs)]
     while len(taken) < n:
         known = [(table.archs[row], float(truth[row])) for row in taken]
         left = [table.archs[row] for row in pool if row not in taken]
         (arch,) = predictor.suggest(1, left, measured=known)
-        taken.append(place[id(arch)])
+        taken.append(place[arch_key(arch)])
     return np.array(taken)

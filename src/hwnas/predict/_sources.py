@@ -14,6 +14,11 @@ from hwnas.space import RESOLUTION as RESOLUTION
 from hwnas.space import Arch, SearchSpace
 
 
+def arch_key(arch: Arch) -> str:
+    """Equal for equal archs, whatever the order of their entries."""
+    return json.dumps(arch, sort_keys=True)
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where the latencies of a device come from.
@@ -92,7 +97,7 @@ class SourceTable:
         places: dict[str, list[int]] = {}
         for device, pairs in measured.items():
             for arch, _ in pairs:
-                row = rows.setdefault(json.dumps(arch, sort_keys=True), len(archs))
+                row = rows.setdefault(arch_key(arch), len(archs))
                 if row == len(archs):
                     archs.append(arch)
                 places.setdefault(device, []).append(row)

@@ -13,7 +13,7 @@ from torch import Tensor
 from hwnas.errors import PredictError
 from hwnas.predict._help.encodings import Encoding
 from hwnas.predict._help.meta import Tasks
-from hwnas.predict._sources import SourceTable
+from hwnas.predict._sources import SourceTable, arch_key
 from hwnas.space import Arch
 
 TRIM = 0.1
@@ -145,8 +145,3 @@ def _places(sources: SourceTable, references: Sequence[Arch]) -> list[int]:
             f"the first is {missing[0]}"
         )
     return [keys[arch_key(arch)] for arch in references]
-
-
-def arch_key(arch: Arch) -> frozenset[tuple[str, object]]:
-    """What equal archs have in common, in whatever order their decisions stand."""
-    return frozenset(arch.items())

@@ -19,11 +19,11 @@ from hwnas.predict._help.encodings import Encoding
 from hwnas.predict._help.meta import Meta, Tasks
 from hwnas.predict._help.modulation import Modulation
 from hwnas.predict._help.network import Network
-from hwnas.predict._help.pool import SPAN, Pool, arch_key, embedding, scaled
+from hwnas.predict._help.pool import SPAN, Pool, embedding, scaled
 from hwnas.predict._help.references import published_references
 from hwnas.predict._help.training import MetaProgress, MetaSchedule, Training
 from hwnas.predict._samples import checked_latencies
-from hwnas.predict._sources import SourceTable
+from hwnas.predict._sources import SourceTable, arch_key
 from hwnas.predict._stored import PredictorState
 from hwnas.space import Arch
 

@@ -57,11 +57,6 @@ def read_ofa_row(config: Any) -> Arch:
     return read_ofa(config) | size
 
 
-def key(arch: Arch) -> str:
-    """Equal for equal archs."""
-    return json.dumps(arch, sort_keys=True)
-
-
 def _parsed(cell: str) -> Any:
     """JSON where it is some; else the text, which may be a notation."""
     try:

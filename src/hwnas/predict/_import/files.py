@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from hwnas._files import locked, replacing
 from hwnas.errors import PredictError, UsageError
-from hwnas.predict._import.archs import key
-from hwnas.predict._sources import Provenance, SourceTable
+from hwnas.predict._sources import Provenance, SourceTable, arch_key
 from hwnas.predict._space_name import name_of, space_of
 from hwnas.space import Arch, SearchSpace
 
@@ -132,10 +131,10 @@ def _merged(path: Path, first: SourceTable, second: SourceTable, *, again: bool)
     latencies: dict[str, NDArray[np.float64]] = {}
     for table in (first, second):
         for arch in table.archs:
-            if places.setdefault(key(arch), len(places)) == len(archs):
+            if places.setdefault(arch_key(arch), len(places)) == len(archs):
                 archs.append(arch)
     for table in (first, second):
-        where = [places[key(arch)] for arch in table.archs]
+        where = [places[arch_key(arch)] for arch in table.archs]
         for name, values in table.latencies.items():
             latencies[name] = np.full(len(archs), np.nan)
             latencies[name][where] = values

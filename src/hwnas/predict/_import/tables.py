@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hwnas.errors import ArchError, PredictError
-from hwnas.predict._import.archs import ArchReader, key
+from hwnas.predict._import.archs import ArchReader
 from hwnas.predict._import.cells import Cells
 from hwnas.predict._import.raw import Column, RawTable, licence_near
-from hwnas.predict._sources import RESOLUTION
+from hwnas.predict._sources import RESOLUTION, arch_key
 from hwnas.space import Arch, SearchSpace
 
 ARCH, DEVICE, LATENCY = "arch", "device", "latency"
@@ -36,7 +36,7 @@ class Rows:
         except ArchError as error:
             self.table.faults.append(f"{self.table.row} {number}: {error}")
             return None
-        place = self._places.setdefault(key(arch), len(self._places))
+        place = self._places.setdefault(arch_key(arch), len(self._places))
         if place == len(self.table.archs):
             self.table.archs.append(arch)
         return place
