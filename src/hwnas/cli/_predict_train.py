@@ -48,6 +48,16 @@ def train(
         list[str] | None,
         typer.Option("--without", metavar="NAME", help="Leave this one out; may be repeated."),
     ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--rows",
+            min=1,
+            metavar="N",
+            help="Of the first N archs of the file alone; by default of all.",
+            show_default=False,
+        ),
+    ] = None,
     seed: SeedOption = 0,
     validation: Annotated[
         list[str] | None,
@@ -70,6 +80,17 @@ def train(
             show_default=False,
         ),
     ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples",
+            min=1,
+            metavar="N",
+            help="Archs that a device adapts to in each episode.",
+            rich_help_panel=_META,
+            show_default=False,
+        ),
+    ] = None,
     on: Annotated[
         str,
         typer.Option("--on", metavar="DEVICE", help="cpu or cuda.", rich_help_panel=_META),
@@ -84,15 +105,19 @@ def train(
     table = load_sources(sources, space)
     table.only([*(without or []), *(validation or [])])
     table = table.only([d for d in device or table.devices if d not in (without or [])])
+    table = table.rows(range(min(rows or len(table.archs), len(table.archs))))
     name = method or DEFAULT
     if name not in _NETWORKS:
-        if validation or episodes is not None or on != "cpu":
-            raise UsageError(f"'{name}' trains no network: no --validation, --episodes, --on")
+        if validation or episodes is not None or samples is not None or on != "cpu":
+            told = "--validation, --episodes, --samples, --on"
+            raise UsageError(f"'{name}' trains no network: no {told}")
         predictor: Any = make_predictor(name, seed)
         predictor.fit(table)
         predictor.save(to)
     else:
-        schedule = MetaSchedule() if episodes is None else MetaSchedule(episodes=episodes)
+        schedule = MetaSchedule(
+            episodes=episodes or MetaSchedule.episodes, samples=samples or MetaSchedule.samples
+        )
         predictor = make_predictor(name, seed, device=on, schedule=schedule)
         checkpoint = to.with_name(f"{to.name}.checkpoint")
         with _shown(schedule.episodes) as progress:
