@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwnas.predict._adapted import AdaptedPredictor, Sample, load_adapted
-from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
+from hwnas.predict._base import AdditivePredictor, DevicePredictor, LatencyPredictor, Prediction
 from hwnas.predict._cost import PredictedLatency
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._descriptors import load_descriptor
@@ -35,6 +35,7 @@ __all__ = [
     "OFA_RESOLUTIONS",
     "RESOLUTION",
     "AdaptedPredictor",
+    "AdditivePredictor",
     "Chosen",
     "Descriptor",
     "DevicePredictor",

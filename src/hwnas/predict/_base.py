@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from hwnas.predict._sources import SourceTable
 from hwnas.predict._stored import PredictorState, write
 from hwnas.space import Arch, SearchSpace
+
+if TYPE_CHECKING:
+    from hwnas.cost import CostTable
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,28 @@ class DevicePredictor(ABC):
     @abstractmethod
     def predict(self, archs: Sequence[Arch]) -> Prediction:
         """Latencies of n archs (ms)."""
+
+
+class AdditivePredictor(DevicePredictor):
+    """A device whose latency is a sum over the parts of an arch, which a cost table says as well.
+
+    Archs under a limit on the predicted latency can then be counted and drawn exactly
+    (`hwnas.cost.FeasibleSet`).
+    """
+
+    @abstractmethod
+    def to_table(self, space: SearchSpace, resolution: int | None = None) -> CostTable:
+        """The mean of `predict` for every arch of the space, named `latency`, in ms.
+
+        Its relative deviation is that of the predictor, at a typical latency.
+
+        Args:
+            space: as the predictor's; the table belongs to this object.
+            resolution: of the archs, where their input size varies.
+
+        Raises:
+            PredictError: it is another space.
+        """
 
 
 class LatencyPredictor(ABC):

@@ -15,8 +15,10 @@ Groups = Mapping[str, Array]
 
 _STRENGTHS = 10.0 ** np.arange(-7, 2.1, 0.5)
 """Ridge strengths that are tried, for features of mean squared length 1."""
-_PAIRS = "decisions"
-"""The one-hot group whose products of two columns are features as well."""
+_ONE_HOT = "decisions"
+"""The group whose products of two columns are features as well."""
+_PAIRS = "pairs"
+"""A group of a descriptor's own that says the same; it is not used."""
 _PAIR_COLUMNS = 40
 """With more columns the products are too many for the rows of a usual table."""
 _PAIR_WEIGHT = 0.3
@@ -58,16 +60,20 @@ class SourceModels:
     error: Array
 
     @classmethod
-    def fit(cls, groups: Groups, latencies: Mapping[str, Array]) -> SourceModels:
+    def fit(
+        cls, groups: Groups, latencies: Mapping[str, Array], log: bool | None = None
+    ) -> SourceModels:
         """Regressions of measured latencies.
 
         Args:
             groups: of n archs, as of `Descriptor.groups`.
             latencies: device -> (n,) in ms, NaN where it did not measure.
+            log: whether logarithms are fitted; None takes what errs less.
 
         Raises:
             PredictError: a device has fewer than three latencies.
         """
+        groups = _used(groups)
         columns = _side_by_side(groups)
         onehot = _paired(groups)
         first, second = np.triu_indices(onehot.shape[1], 1)
@@ -91,7 +97,7 @@ class SourceModels:
             key = there.tobytes()
             if key not in solvers:
                 solvers[key] = _Solver(features[there])
-            fits.append(solvers[key].best(values[there]))
+            fits.append(solvers[key].best(values[there], (False, True) if log is None else (log,)))
         weights = np.stack([fit.weights for fit in fits], axis=1) * scale[:, None]
         pairs = np.zeros((onehot.shape[1], onehot.shape[1], len(fits)))
         pairs[first, second] = weights[columns.shape[1] :]
@@ -111,6 +117,7 @@ class SourceModels:
         Raises:
             PredictError: the groups have other columns than those of `fit`.
         """
+        groups = _used(groups)
         columns, onehot = _side_by_side(groups), _paired(groups)
         if columns.shape[1] != len(self.weights) or onehot.shape[1] != len(self.pairs):
             raise PredictError(
@@ -189,12 +196,12 @@ class _Solver:
             self._right = self._right / self._singular
         self._squared_left = self._left**2
 
-    def best(self, latencies: Array) -> _Fit:
+    def best(self, latencies: Array, scales: Sequence[bool]) -> _Fit:
         """The regression of least leave-one-out error; linear if both are equal."""
         floor = _FLOOR * float(np.median(latencies))
         floored = np.maximum(latencies, floor)
         found: tuple[float, bool, float] | None = None
-        for log in (False, True):
+        for log in scales:
             target = np.log(floored) if log else floored
             mean = target.mean()
             projected = self._left.T @ (target - mean)
@@ -222,13 +229,17 @@ class _Solver:
         )
 
 
+def _used(groups: Groups) -> Groups:
+    return {name: part for name, part in groups.items() if name != _PAIRS}
+
+
 def _side_by_side(groups: Groups) -> Array:
     return np.concatenate([np.asarray(part, np.float64) for part in groups.values()], axis=1)
 
 
 def _paired(groups: Groups) -> Array:
     """The one-hot decisions (n, k) whose products are features; k is 0 where they are not."""
-    part = groups.get(_PAIRS)
+    part = groups.get(_ONE_HOT)
     if part is None or part.shape[1] > _PAIR_COLUMNS:
         return np.zeros((len(next(iter(groups.values()))), 0))
     return np.asarray(part, np.float64)
