@@ -156,6 +156,9 @@ class SourceModels:
             if name not in state or state[name].shape != shape:
                 raise PredictError(f"the source models' '{name}' is missing or of a wrong shape")
         arrays = {name: np.asarray(state[name], np.float64) for name in shapes}
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise PredictError(f"the source models' '{name}' is not finite")
         log = arrays.pop("log") > 0.5
         return cls(tuple(devices), log=log, **arrays)
 

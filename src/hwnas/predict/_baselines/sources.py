@@ -57,15 +57,16 @@ class _OfSources(Baseline):
     @classmethod
     def of_state(cls, state: PredictorState) -> LatencyPredictor:
         """See `LatencyPredictor`."""
-        made = super().of_state(state)
-        assert isinstance(made, _OfSources)
         devices = state.setting("devices", list)
         if not devices or not all(isinstance(name, str) for name in devices):
             raise PredictError("the stored predictor is damaged: it names no source devices")
-        made._models = SourceModels.of_state(devices, state.part("sources"))
-        made._units = state.array("units", len(devices))
-        if (made._units <= 0).any():
+        models = SourceModels.of_state(devices, state.part("sources"))
+        units = state.array("units", len(devices))
+        if (units <= 0).any():
             raise PredictError("the stored predictor is damaged: a source has no latency")
+        made = super().of_state(state)
+        assert isinstance(made, _OfSources)
+        made._models, made._units = models, units
         return made
 
 
