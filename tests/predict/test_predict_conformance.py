@@ -28,7 +28,7 @@ from hwnas.space import Arch
 from hwnas.zoo import load_space
 
 NAMES = _plugins.names("predictors")
-SPACES = ("nasbench201", "ofa_mobilenetv3")
+SPACES = ("digits_cnn", "nasbench201")
 _META = {"schedule": MetaSchedule(episodes=3, tasks=2, queries=20), "width": 8, "device": "cpu"}
 QUICK: dict[str, dict[str, Any]] = {
     "brp-nas": {"hidden": 16, "epochs": 4, "device": "cpu"},
@@ -48,13 +48,11 @@ pytestmark = [
 
 @cache
 def archs_of(space: str) -> tuple[Arch, ...]:
-    """150 different archs; those of Once-for-All say how large their images are."""
+    """50 different archs."""
     rng, opened = np.random.default_rng(0), load_space(space)
-    found = {}
-    while len(found) < 150:
+    found: dict[str, Arch] = {}
+    while len(found) < 50:
         arch = opened.sample(rng)
-        if space == "ofa_mobilenetv3":
-            arch["resolution"] = (128, 176, 224)[len(found) % 3]
         found[str(arch)] = arch
     return tuple(found.values())
 
@@ -63,21 +61,19 @@ WORK = {"none": 0.0, "skip_connect": 0.3, "nor_conv_1x1": 1, "nor_conv_3x3": 4, 
 
 
 def latency_on(device: int, archs: Sequence[Arch]) -> np.ndarray:
-    """What the choices of an arch take, more or less for each device, by the area of the image."""
+    """What the choices of an arch take, more or less for each device."""
 
     def work(label: str, value: object) -> float:
         own = np.random.default_rng([device, *f"{label}={value}".encode()]).uniform(0.7, 1.3)
         return own * (WORK[value] if isinstance(value, str) else float(value))  # type: ignore[arg-type]
 
-    area = [(int(arch.get("resolution", 224)) / 224) ** 2 for arch in archs]
-    sums = [sum(work(k, v) for k, v in arch.items() if k != "resolution") for arch in archs]
-    return (1 + device) * (2.0 + np.array(area) * np.array(sums))
+    return (1 + device) * np.array([2.0 + sum(work(*one) for one in a.items()) for a in archs])
 
 
 @cache
 def sources(space: str) -> SourceTable:
-    """Three devices on the first 100 archs; one has a gap."""
-    archs = archs_of(space)[:100]
+    """Three devices on the first 40 archs; one has a gap."""
+    archs = archs_of(space)[:40]
     latencies = {f"device{k}": latency_on(k, archs) for k in range(3)}
     latencies["device1"][7] = np.nan
     return SourceTable(space, archs, latencies)
@@ -145,7 +141,7 @@ def test_equal_calls_give_equal_results_and_leave_generators_alone(name: str, sp
     again = other.adapt(archs, latency_on(9, archs).tolist())
     assert torch.equal(before[0], torch.get_rng_state())
     np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # type: ignore[index]
-    same(adapted(name, space), again, archs_of(space)[20:60])
+    same(adapted(name, space), again, archs_of(space)[20:])
     candidates = archs_of(space)
     assert other.suggest(5, candidates) == fitted(name, space).suggest(5, candidates)
 
@@ -156,7 +152,7 @@ def test_what_was_learnt_before_is_forgotten(name: str, space: str) -> None:
     predictor.fit(sources(space))
     archs = measured(name, space)
     again = predictor.adapt(archs, latency_on(9, archs).tolist())
-    same(adapted(name, space), again, archs_of(space)[20:60])
+    same(adapted(name, space), again, archs_of(space)[20:])
 
 
 def test_suggestions_are_different_candidates_and_nested(name: str, space: str) -> None:
@@ -179,7 +175,7 @@ def test_a_stored_predictor_predicts_the_same(name: str, space: str, tmp_path: P
     assert type(loaded) is type(predictor)
     assert (loaded.name, loaded.space) == (name, space)
     again = loaded.adapt(archs, latency_on(9, archs).tolist())
-    same(adapted(name, space), again, archs_of(space)[20:60])
+    same(adapted(name, space), again, archs_of(space)[20:])
     candidates = archs_of(space)
     assert loaded.suggest(5, candidates) == predictor.suggest(5, candidates)
 
@@ -189,7 +185,7 @@ def test_a_state_that_lacks_something_is_one_clear_error(name: str, space: str) 
     kind = type(fitted(name, space))
     for field, other in (("settings", None), ("arrays", np.zeros((1, 2, 3, 4, 5)))):
         whole = getattr(state, field)
-        for number, lost in enumerate(whole):
+        for number, lost in enumerate(list(whole)[:5]):
             part = {key: value for key, value in whole.items() if key != lost}
             if number % 2:
                 part[lost] = other
@@ -269,9 +265,9 @@ def test_a_sum_says_the_same_as_a_table(name: str, space: str) -> None:
     device = adapted(name, space)
     if not isinstance(device, AdditivePredictor):
         pytest.skip("it is no sum")
-    side = 160 if space == "ofa_mobilenetv3" else None
-    table = device.to_table(load_space(space), resolution=side)
-    for arch in archs_of(space)[:20]:
-        bare = {label: value for label, value in arch.items() if label != "resolution"}
-        asked = bare if side is None else {**bare, "resolution": side}
-        assert table(bare) == pytest.approx(float(device.predict([asked]).mean[0]))
+    opened = load_space(space)
+    table = device.to_table(opened)
+    archs = archs_of(space)
+    np.testing.assert_allclose(table.evaluate(opened.encode(archs)), device.predict(archs).mean)
+    with pytest.raises(PredictError, match="another space"):
+        device.to_table(load_space(SPACES[space == SPACES[0]]))

@@ -17,8 +17,6 @@ _STRENGTHS = 10.0 ** np.arange(-7, 2.1, 0.5)
 """Ridge strengths that are tried, for features of mean squared length 1."""
 _ONE_HOT = "decisions"
 """The group whose products of two columns are features as well."""
-_PAIRS = "pairs"
-"""A group of a descriptor's own that says the same; it is not used."""
 _PAIR_COLUMNS = 40
 """With more columns the products are too many for the rows of a usual table."""
 _PAIR_WEIGHT = 0.3
@@ -73,7 +71,6 @@ class SourceModels:
         Raises:
             PredictError: a device has fewer than three latencies.
         """
-        groups = _used(groups)
         columns = _side_by_side(groups)
         onehot = _paired(groups)
         first, second = np.triu_indices(onehot.shape[1], 1)
@@ -117,7 +114,6 @@ class SourceModels:
         Raises:
             PredictError: the groups have other columns than those of `fit`.
         """
-        groups = _used(groups)
         columns, onehot = _side_by_side(groups), _paired(groups)
         if columns.shape[1] != len(self.weights) or onehot.shape[1] != len(self.pairs):
             raise PredictError(
@@ -230,10 +226,6 @@ class _Solver:
             floor,
             float(np.sqrt(error) / floored.mean()),
         )
-
-
-def _used(groups: Groups) -> Groups:
-    return {name: part for name, part in groups.items() if name != _PAIRS}
 
 
 def _side_by_side(groups: Groups) -> Array:

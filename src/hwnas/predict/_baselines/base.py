@@ -108,7 +108,7 @@ class Baseline(LatencyPredictor):
         self, space: str | SearchSpace, input_shape: tuple[int, ...] | None, num_classes: int | None
     ) -> None:
         self.space, self.input_shape, self.num_classes = space, input_shape, num_classes
-        self._descriptor = load_descriptor(space, input_shape)
+        self._descriptor = load_descriptor(space, input_shape, num_classes)
 
     def _learn(self, sources: SourceTable) -> None:
         """Nothing, where the sources do not matter."""
