@@ -15,7 +15,7 @@ from hwnas.cost import static_costs
 from hwnas.errors import ArchError, PredictError
 from hwnas.predict import Descriptor, load_descriptor
 from hwnas.predict._descriptors.work import KINDS
-from hwnas.space import Arch, Choice, FunctionSpace, ModelSpace, SearchSpace
+from hwnas.space import Arch, Choice, FunctionSpace, ModelSpace, SearchSpace, SizedSpace
 
 SHAPE = {"digits_cnn": (1, 8, 8)}
 NAMES = ("digits_cnn", "proxylessnas", "autoformer")
@@ -163,6 +163,21 @@ def test_a_space_without_a_template_is_traced() -> None:
     before = len(built)
     traced.groups(archs[:2])
     assert len(built) == before  # Remembered.
+
+
+def test_the_size_of_images_may_be_a_decision() -> None:
+    space, _ = made("proxylessnas")
+    sized = SizedSpace(space, (32, 64))
+    descriptor = load_descriptor(sized, (3, 64, 64))
+    arch = space.sample(np.random.default_rng(4))
+    both = descriptor.groups([{**arch, "resolution": 64}, {**arch, "resolution": 32}])
+    for row, size in enumerate((64, 32)):
+        alone = load_descriptor(space, (3, size, size)).groups([arch])
+        for group in ("counts", "physics"):
+            np.testing.assert_array_equal(both[group][row], alone[group][0])
+    assert (both["decisions"].sum(1) == len(arch) + 1).all()
+    with pytest.raises(ArchError):
+        descriptor.groups([arch])
 
 
 def test_a_space_of_one_s_own_needs_the_shape_of_an_input() -> None:

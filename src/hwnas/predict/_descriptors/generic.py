@@ -14,7 +14,7 @@ from hwnas.errors import CostError, describe
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._descriptors.places import Places, one_hot
 from hwnas.predict._descriptors.work import KINDS, OCTAVES, amounts_of, likeness, octave_of
-from hwnas.space import Arch, SearchSpace, Value
+from hwnas.space import RESOLUTION, Arch, SearchSpace, SizedSpace
 
 _KNOWN = 100_000
 _WORKING = 7
@@ -38,7 +38,8 @@ class OperatorDescriptor(Descriptor):
       be scaled as a whole: scaling each column would undo it.
 
     Args:
-        inputs: the shape of an input, batch included.
+        inputs: the shape of an input, batch included. Of a `SizedSpace` height and width are those
+            that the arch says.
 
     Raises:
         CostError: the forward fails, for every arch.
@@ -47,24 +48,31 @@ class OperatorDescriptor(Descriptor):
     def __init__(self, space: SearchSpace, inputs: tuple[int, ...], name: str) -> None:
         self.space = name
         self._places = Places(space)
-        self._params = cost_tables(space, inputs, ["params"])["params"]
+        networks, by_size = space, [inputs]
+        if isinstance(space, SizedSpace):
+            networks, by_size = space.space, [(*inputs[:2], size, size) for size in space.sizes]
+        labels = [decision.label for decision in space.decisions]
+        self._networks = [labels.index(decision.label) for decision in networks.decisions]
+        self._size = [labels.index(RESOLUTION)] if networks is not space else []
+        self._params = cost_tables(networks, inputs, ["params"])["params"]
         self._work: _Tabled | _Traced
         try:
-            self._work = _Tabled(OperatorTables(space, inputs))
+            self._work = _Tabled([OperatorTables(networks, one) for one in by_size])
             self.reason: str | None = None
         except CostError as error:
-            self._work = _Traced(space, inputs)
+            self._work = _Traced(networks, by_size)
             self.reason = str(error)
 
     def groups(self, archs: Sequence[Arch]) -> dict[str, NDArray[np.float64]]:
         """See `Descriptor`."""
         places = self._places.of(archs)
-        sums = self._work.sums(places)
+        networks, sizes = places[:, self._networks], places[:, self._size].sum(1)
+        sums = self._work.sums(networks, sizes)
+        params = self._params.evaluate(networks.astype(np.float64))
         by_kind = sums[:, : 3 * len(KINDS)].reshape(len(places), len(KINDS), 3)
         octaves = 3 * len(KINDS) + 3 * self._work.octaves
         calls, macs, moved = by_kind.transpose(2, 0, 1)
         total = [part.sum(1) for part in (macs, moved, calls)]
-        params = self._params.evaluate(places.astype(np.float64))
         groups = {
             "counts": calls,
             "physics": np.column_stack((*total, params, macs[:, :_WORKING], moved)),
@@ -85,17 +93,24 @@ class OperatorDescriptor(Descriptor):
 class _Tabled:
     """Sums looked up: amounts by kind, amounts by octave, likeness."""
 
-    def __init__(self, tables: OperatorTables) -> None:
-        found = tables.operators
+    def __init__(self, tables: Sequence[OperatorTables]) -> None:
+        found = list(dict.fromkeys(operator for one in tables for operator in one.operators))
         there = sorted({octave_of(operator) for operator in found})
         self.octaves = len(there)
         own = np.array([_amounts(operator) for operator in found]).reshape(len(found), -1)
         kinds, octaves = np.split(own, [3 * len(KINDS)], axis=1)
         kept = octaves.reshape(len(found), OCTAVES, 3)[:, there].reshape(len(found), -1)
-        self._sums = tables.sums(np.concatenate((kinds, kept, likeness(found)), 1))
+        rows = np.concatenate((kinds, kept, likeness(found)), 1)
+        number = {operator: row for row, operator in enumerate(found)}
+        self._columns = rows.shape[1]
+        self._sums = [one.sums(rows[[number[op] for op in one.operators]]) for one in tables]
 
-    def sums(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._sums.evaluate(places.astype(np.float64))
+    def sums(self, places: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+        found = np.zeros((len(places), self._columns))
+        for size, sums in enumerate(self._sums):
+            of_size = sizes == size
+            found[of_size] = sums.evaluate(places[of_size].astype(np.float64))
+        return found
 
 
 class _Traced:
@@ -103,22 +118,24 @@ class _Traced:
 
     octaves = OCTAVES
 
-    def __init__(self, space: SearchSpace, inputs: tuple[int, ...]) -> None:
+    def __init__(self, space: SearchSpace, inputs: Sequence[tuple[int, ...]]) -> None:
         self._space, self._inputs = space, inputs
-        self._known: OrderedDict[bytes, NDArray[np.float64]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, bytes], NDArray[np.float64]] = OrderedDict()
         self._tracing = threading.Lock()  # Tracing sets switches of the process.
         self._columns = 3 * (len(KINDS) + OCTAVES)
 
-    def sums(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    def sums(self, places: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+        found = np.zeros((len(places), self._columns))
         with self._tracing:
-            rows = [self._row(one) for one in places]
-        return np.array(rows, np.float64).reshape(len(places), self._columns)
+            for row, one, size in zip(found, places, sizes.tolist(), strict=True):
+                row[:] = self._row(one, size)
+        return found
 
-    def _row(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        key = places.tobytes()
+    def _row(self, places: NDArray[np.int64], size: int) -> NDArray[np.float64]:
+        key = size, places.tobytes()
         row = self._known.get(key)
         if row is None:
-            arch: dict[str, Value] = {
+            arch: Arch = {
                 decision.label: decision.choices[place]
                 for decision, place in zip(self._space.decisions, places.tolist(), strict=True)
                 if place >= 0
@@ -129,9 +146,8 @@ class _Traced:
                 raise CostError(
                     f"the network of {arch} cannot be built: {describe(error)}"
                 ) from error
-            counts = operators_of(model, self._inputs)
             row = np.zeros(self._columns)
-            for operator, count in counts.items():
+            for operator, count in operators_of(model, self._inputs[size]).items():
                 row += count * _amounts(operator)
             self._known[key] = row
             if len(self._known) > _KNOWN:
