@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from hwnas.device import Item, MeasurementStore, SimulatedDevice, export_store
 from hwnas.errors import PredictError, UsageError
+from hwnas.jobs._networks import network_item
 from hwnas.predict import read_sources
 from hwnas.zoo import (
     fbnet,
@@ -455,15 +456,19 @@ def fill(store: MeasurementStore, threads: Sequence[int] = (1, 2)) -> None:
     """The networks of `ARCHS` on one device, with so many threads; and what is none of them."""
     with SimulatedDevice("board", lambda model, inputs: 1.0) as device:
         (one,) = device.measure([torch.nn.Identity()], torch.zeros(1))
-    described = {"fingerprint": SPACE.fingerprint, "code": SPACE.code_hash, "input": [1, 3, 32, 32]}
+    items = [network_item(SPACE, arch, (3, 32, 32), batch_size=1) for arch in ARCHS]
+    described = items[0].description
     for count in threads:
         where = replace(one.environment, threads=count)
-        for arch, latency in zip(ARCHS, LATENCIES, strict=True):
+        for item, latency in zip(items, LATENCIES, strict=True):
             median = latency / count
             told = replace(one, median=median, low=median, high=median, environment=where)
-            store.put(Item("network", {**described, "arch": arch}), told)
-    store.put(Item("network", {**described, "arch": ARCHS[0], "code": "another"}), one)
-    store.put(Item("network", {**described, "fingerprint": "another", "arch": ARCHS[0]}), one)
+            store.put(item, told)
+    larger = network_item(SPACE, ARCHS[0], (3, 64, 64), batch_size=1)
+    store.put(larger, replace(one, median=50.0, low=50.0, high=50.0))
+    store.put(Item("network", {**described, "code": "another"}), one)
+    store.put(Item("network", {**described, "input": "another"}), one)
+    store.put(Item("network", {**described, "fingerprint": "another"}), one)
     store.put(Item("operator", {"type": "Conv2d"}), one)
 
 
@@ -474,8 +479,13 @@ def test_a_measurement_stores_export(tmp_path: Path, suffix: str) -> None:
     with MeasurementStore(tmp_path / "store.sqlite") as store:
         fill(store)
         export_store(store, tmp_path / f"store{suffix}")
-    found = read_sources(tmp_path / f"store{suffix}", SPACE)
-    assert found.notes == ("3 measurements of other things are passed over",)
+    both = read_sources(tmp_path / f"store{suffix}", SPACE).table
+    assert list(both.archs[:24]) == [arch | {"resolution": 32} for arch in ARCHS]
+    assert both.archs[24] == ARCHS[0] | {"resolution": 64}
+    assert both.input_shape is None
+    found = read_sources(tmp_path / f"store{suffix}", SPACE, input_shape=(3, 32, 32))
+    assert found.table.input_shape == (3, 32, 32)
+    assert found.notes == ("5 measurements of other things are passed over",)
     assert found.table.devices == ("board (threads 1)", "board (threads 2)")
     assert list(found.table.archs) == ARCHS
     np.testing.assert_allclose(found.table.latencies["board (threads 1)"], LATENCIES)

@@ -106,7 +106,7 @@ def _raw(
     found = load_space(space, input_shape, num_classes) if isinstance(space, str) else space
     archs = ArchReader(name, found)
     if set(cells.names) >= STORE_COLUMNS:
-        return read_measurements(path, cells, archs, devices)
+        return read_measurements(path, cells, archs, devices, input_shape)
     return read_table(path, cells, archs, devices)
 
 

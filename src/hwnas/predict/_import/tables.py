@@ -79,25 +79,35 @@ def read_table(path: Path, cells: Cells, archs: ArchReader, devices: Sequence[st
 
 
 def read_measurements(
-    path: Path, cells: Cells, archs: ArchReader, devices: Sequence[str]
+    path: Path,
+    cells: Cells,
+    archs: ArchReader,
+    devices: Sequence[str],
+    input_shape: tuple[int, ...] | None,
 ) -> RawTable:
     """An exported measurement store: latencies of whole networks of the space.
 
     Those are told by their description: the `fingerprint` of the space, the hash of its `code`, the
     `arch`, and the shape of the `input`. A device that measured under several conditions (threads,
-    batch sizes, ...) counts as several, and each is named by what differs.
+    batch sizes, ...) counts as several, and each is named by what differs. Where inputs differ,
+    archs have their `resolution`.
+
+    Args:
+        input_shape: (C, H, W) of those to take, if not of all.
 
     Raises:
         PredictError: a device is not there.
     """
     rows = Rows(path, cells)
-    found = list(_networks(cells, archs.space))
-    sizes = {one.size for one in found}
+    found = [one for one in _networks(cells, archs.space) if input_shape in (None, one.input_shape)]
+    shapes = {one.input_shape for one in found}
+    if len(shapes) == 1:
+        (rows.table.input_shape,) = shapes
     names = _names([one.row for one in found])
     for one, name in zip(found, names, strict=True):
         arch = one.arch
-        if len(sizes) > 1 and one.size is not None:
-            arch = {**arch, RESOLUTION: one.size}
+        if len(shapes) > 1:
+            arch = {**arch, RESOLUTION: one.input_shape[-1]}
         place = rows.place(one.number, archs.read, arch)
         if place is not None:
             rows.put(name, one.number, place, one.row["median"])
@@ -108,12 +118,12 @@ def read_measurements(
 
 
 class _Network(NamedTuple):
-    """A measurement of a network; `size` is the height of its input."""
+    """A measurement of a network."""
 
     number: int
     row: dict[str, Any]
     arch: dict[str, Any]
-    size: int | None
+    input_shape: tuple[int, ...]
 
 
 def _networks(cells: Cells, space: SearchSpace) -> Iterator[_Network]:
@@ -127,10 +137,11 @@ def _networks(cells: Cells, space: SearchSpace) -> Iterator[_Network]:
             continue
         if not isinstance(description, dict) or not isinstance(description.get(ARCH), dict):
             continue
+        shape = description.get("input")
+        if not isinstance(shape, list) or len(shape) < 2 or any(type(n) is not int for n in shape):
+            continue
         if all(description.get(name) == value for name, value in wanted.items()):
-            shape = description.get("input")
-            size = shape[-2] if isinstance(shape, list) and len(shape) == 4 else None
-            yield _Network(number, row, description[ARCH], size)
+            yield _Network(number, row, description[ARCH], tuple(shape[1:]))
 
 
 _CONDITIONS = ("runtime", "runtime_version", "threads", "batch_size", "precision", "accelerator")
