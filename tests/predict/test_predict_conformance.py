@@ -33,6 +33,7 @@ _META = {"schedule": MetaSchedule(episodes=3, tasks=2, queries=20), "width": 8, 
 QUICK: dict[str, dict[str, Any]] = {
     "brp-nas": {"hidden": 16, "epochs": 4, "device": "cpu"},
     "help": _META,
+    "metabma": {"settings": 300},
     "maml": _META,
     "meta-sgd": _META,
 }

@@ -21,6 +21,7 @@ from hwnas.predict._import import (
     save_sources,
 )
 from hwnas.predict._known import DEFAULT, known_predictor
+from hwnas.predict._metabma import MetaBMA
 from hwnas.predict._ofa_accuracy import OFA_RESOLUTIONS, OfaAccuracy
 from hwnas.predict._priors import load_prior, prior_card, prior_spaces
 from hwnas.predict._registry import load_predictor, make_predictor
@@ -43,6 +44,7 @@ __all__ = [
     "Graph",
     "Imported",
     "LatencyPredictor",
+    "MetaBMA",
     "MetaProgress",
     "MetaSchedule",
     "MetaSgd",

@@ -8,7 +8,7 @@ from hwnas.predict._registry import make_predictor
 from hwnas.predict._sources import SourceTable
 from hwnas.space import SearchSpace
 
-DEFAULT = "ridge"
+DEFAULT = "metabma"
 """The predictor that is fitted if nothing else is said."""
 
 
