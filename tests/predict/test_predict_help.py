@@ -344,6 +344,10 @@ def test_latencies_without_spread_are_predicted_as_they_are() -> None:
 def test_wrong_use_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(PredictError, match="call fit first"):
         MAML().adapt([], [])
+    with pytest.raises(PredictError, match="tasks must be a whole number from 1: 0"):
+        MetaSchedule(tasks=0)
+    with pytest.raises(PredictError, match="rate must be a number from 0: nan"):
+        MetaSchedule(rate=float("nan"))
     with pytest.raises(UsageError, match="cannot compute on 'toaster'"):
         HELP(device="toaster")
     predictor = fitted(MAML)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ class MetaSchedule:
         divergence: weight of z's divergence from its prior, for each task.
         second_order: differentiate through the inner steps.
         every: episodes between validations, and between checkpoints.
+
+    Raises:
+        PredictError: a count is below one, or a rate below zero.
     """
 
     episodes: int = 2000
@@ -44,6 +48,16 @@ class MetaSchedule:
     divergence: float = 0.1
     second_order: bool = True
     every: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "tasks", "samples", "queries", "steps", "every"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise PredictError(f"a schedule's {name} must be a whole number from 1: {value!r}")
+        for name in ("rate", "divergence"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise PredictError(f"a schedule's {name} must be a number from 0: {value!r}")
 
 
 @dataclass(frozen=True)
