@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hwnas.predict._descriptor import Descriptor
-from hwnas.predict._descriptors.places import Places
+from hwnas.predict._descriptors.places import Places, one_hot
 from hwnas.space import Arch, SearchSpace
 
 SKIP = "skip"
+_ROWS = 256
+"""Archs that are added up at a time, which fit into the cache."""
 
 
 class Layer(NamedTuple):
@@ -80,7 +82,6 @@ class FBNetDescriptor(Descriptor):
             "physics": amounts,
             "operators": np.concatenate((macs[..., None] * each, moved[..., None] * each), 2),
             "stages": works[:, None] * np.eye(stages[-1] + 1)[stages][:, None],
-            "decisions": np.eye(layers * operations).reshape(layers, operations, -1),
             "layers": _blur(amounts, attributes).reshape(layers, operations, -1),
         }
         widths = {name: part.shape[2] for name, part in parts.items()}
@@ -90,10 +91,16 @@ class FBNetDescriptor(Descriptor):
         """See `Descriptor`."""
         places = self._places.of(archs)[:, self._columns]
         total = np.zeros((len(places), self._table.shape[2]))
-        for layer, chosen in zip(self._table, places.T, strict=True):
-            total += layer[chosen]  # Not a product of matrices, whose rounding hangs on the batch.
+        for start in range(0, len(places), _ROWS):
+            some = slice(start, start + _ROWS)
+            for layer, chosen in zip(self._table, places[some].T, strict=True):
+                total[some] += layer[chosen]  # A product's rounding would hang on the batch.
         ends = np.cumsum([*self._widths.values()])[:-1]
-        return dict(zip(self._widths, np.split(total, ends, axis=1), strict=True))
+        groups = dict(zip(self._widths, np.split(total, ends, axis=1), strict=True))
+        chosen = one_hot(places, len(self.operations)).astype(np.float64)
+        groups["decisions"] = chosen.reshape(len(places), places.shape[1] * len(self.operations))
+        groups["layers"] = groups.pop("layers")  # The last, as in the list above.
+        return groups
 
 
 def _layers(space: SearchSpace, input_shape: tuple[int, ...]) -> list[Layer]:
