@@ -97,3 +97,26 @@ def test_errors_say_what_is_wrong() -> None:
     models = SourceModels.fit(groups, {"a": np.arange(1.0, 11.0)})
     with pytest.raises(PredictError, match="fit the sources again"):
         models.predict({"counts": groups["counts"]})
+
+
+@pytest.mark.parametrize(("n", "p"), [(10, 3), (40, 30), (8, 60)])
+@pytest.mark.parametrize("strength", [1e-7, 1e-3, 1.0])
+def test_the_error_is_that_of_rows_left_out(
+    n: int, p: int, strength: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fitted again without each row, also where there are as many columns as rows."""
+    monkeypatch.setattr("hwnas.predict._source_models._STRENGTHS", np.array([strength]))
+    rng = np.random.default_rng(n)
+    columns = rng.normal(size=(n, p))
+    latencies = 20.0 + columns[:, :3].sum(axis=1) + rng.normal(size=n)
+    errors = []
+    scaled = (columns - columns.mean(axis=0)) / columns.std(axis=0) / np.sqrt(p)
+    for row in range(n):
+        left = np.arange(n) != row
+        x, y = scaled[left] - scaled[left].mean(axis=0), latencies[left] - latencies[left].mean()
+        weights = np.linalg.solve(x.T @ x + strength * n * np.eye(p), x.T @ y)
+        guess = latencies[left].mean() + (scaled[row] - scaled[left].mean(axis=0)) @ weights
+        errors.append(latencies[row] - guess)
+    models = SourceModels.fit({"columns": columns}, {"a": latencies}, log=False)
+    told = np.sqrt(np.mean(np.square(errors))) / latencies.mean()
+    assert models.error[0] == pytest.approx(told, rel=1e-4)

@@ -200,15 +200,19 @@ class _Solver:
         floor = _FLOOR * float(np.median(latencies))
         floored = np.maximum(latencies, floor)
         found: tuple[float, bool, float] | None = None
+        outside = np.maximum(1.0 - 1.0 / len(latencies) - self._squared_left.sum(axis=1), 0.0)
+        outside[outside < 1e-9] = 0.0  # as many directions as rows
         for log in scales:
             target = np.log(floored) if log else floored
-            mean = target.mean()
-            projected = self._left.T @ (target - mean)
+            centred = target - target.mean()
+            projected = self._left.T @ centred
+            rest = (centred - self._left @ projected) * (outside > 0)
             for strength in _STRENGTHS:
-                shrink = self._singular**2 / (self._singular**2 + strength * len(target))
-                residual = target - mean - self._left @ (shrink * projected)
-                free = 1.0 - 1.0 / len(target) - self._squared_left @ shrink
-                left_out = target - residual / np.maximum(free, 1e-3)
+                # What the penalty keeps from being fitted; small where rows are interpolated.
+                kept = 1.0 / (1.0 + self._singular**2 / (strength * len(target)))
+                residual = rest + self._left @ (kept * projected)
+                free = outside + self._squared_left @ kept
+                left_out = target - residual / np.maximum(free, 1e-300)
                 guess = np.exp(np.minimum(left_out, 700.0)) if log else left_out
                 error = float(np.mean((guess - floored) ** 2))
                 if found is None or error < found[0]:

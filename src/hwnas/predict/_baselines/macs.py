@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -11,16 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwnas import _plugins
 from hwnas.cost import Cost, cost_tables
 from hwnas.errors import PredictError
 from hwnas.predict._baselines.decisions import resolution, without_resolution
+from hwnas.predict._descriptors.load import own_shape
 from hwnas.predict._descriptors.places import Places
 from hwnas.space import Arch, SearchSpace
 from hwnas.zoo import load_space
-
-_PUBLISHED = {"fbnet": (3, 32, 32)}
-"""Input sizes of published latencies, where the space has another default."""
 
 _TOKENS = 30
 """Length of both sentences where HAT's latencies were measured (Wang et al., ACL 2020, 4.1)."""
@@ -46,7 +42,7 @@ class Macs:
         num_classes: int | None = None,
     ) -> None:
         self._inputs = _inputs(space, input_shape)
-        self._space = opened(space, input_shape or default_shape(space), num_classes)
+        self._space = opened(space, input_shape or own_shape(space), num_classes)
         self._places = Places(self._space)
         self._costs: dict[int | None, Cost] = {}
 
@@ -77,7 +73,7 @@ def _inputs(
     if space == "hat":
         tokens = torch.zeros(1, _TOKENS, dtype=torch.long)
         return lambda side: (tokens, tokens)
-    shape = input_shape or default_shape(space)
+    shape = input_shape or own_shape(space)
     if shape is None:
         raise PredictError(
             "the shape of an input is not known: the space has no default; give the table's "
@@ -98,14 +94,3 @@ def _loaded(
     space: str, input_shape: tuple[int, ...] | None, num_classes: int | None
 ) -> SearchSpace:
     return load_space(space, input_shape, num_classes)
-
-
-def default_shape(space: str | SearchSpace) -> tuple[int, ...] | None:
-    """(C, H, W) of a named space; None where it takes no images, or is no space of the zoo."""
-    if not isinstance(space, str) or ":" in space:
-        return None
-    if space in _PUBLISHED:
-        return _PUBLISHED[space]
-    parameter = inspect.signature(_plugins.load("spaces", space)).parameters.get("input_shape")
-    default = None if parameter is None else parameter.default
-    return default if isinstance(default, tuple) else None

@@ -15,6 +15,9 @@ from hwnas.predict._descriptors.nasbench201 import NasBench201Descriptor
 from hwnas.predict._descriptors.ofa_mobilenetv3 import OfaDescriptor
 from hwnas.space import SearchSpace
 
+PUBLISHED = {"fbnet": (3, 32, 32)}
+"""Input sizes of published latencies, where the zoo's default is another."""
+
 
 def load_descriptor(
     space: str | SearchSpace,
@@ -40,14 +43,14 @@ def load_descriptor(
     if space == "nasbench201":
         return NasBench201Descriptor(zoo.nasbench201())
     if space == "fbnet":
-        size = input_shape or (3, 32, 32)
+        size = input_shape or PUBLISHED[space]
         return FBNetDescriptor(zoo.load_space("fbnet", size), size)
     if space == "ofa_mobilenetv3":
         return OfaDescriptor(zoo.ofa_mobilenetv3())
     if space == "hat":
         return HatDescriptor()
     name = space if isinstance(space, str) else type(space).__name__
-    shape = input_shape or _own_shape(space)
+    shape = input_shape or own_shape(space)
     if shape is None:
         raise PredictError(f"the descriptor of '{name}' needs the shape of an input: C, H, W")
     if isinstance(space, str):
@@ -55,8 +58,13 @@ def load_descriptor(
     return OperatorDescriptor(space, (1, *shape), name)
 
 
-def _own_shape(space: str | SearchSpace) -> tuple[int, ...] | None:
-    """The shape that a function of the zoo takes by default."""
+def own_shape(space: str | SearchSpace) -> tuple[int, ...] | None:
+    """(C, H, W) of a space of the zoo: as its latencies were published, else the default.
+
+    None where it takes no images, or is of your own.
+    """
+    if isinstance(space, str) and space in PUBLISHED:
+        return PUBLISHED[space]
     function: Any = getattr(zoo, space, None) if isinstance(space, str) else None
     if function is None:
         return None
