@@ -65,8 +65,9 @@ def measure(
 
     found, shape, classes = shaped_space(space, task, input_shape)
     named = device_named(device)
+    archs = random_archs(found, seed)
+    n = min(n, len(archs))
     with MeasurementStore(store) as kept, measuring(n, quiet=json) as progress:
-        archs = random_archs(found, seed)
         measured = measure_archs(
             found, archs, named, n, input_shape=shape, store=kept, progress=progress
         )

@@ -20,12 +20,11 @@ def network_item(
     """What a measurement of an untrained network is stored under: space, code, arch and input."""
     from hwnas.device import Item
 
-    decided, shape = _taken_apart(arch, input_shape)
     described = {
         "fingerprint": space.fingerprint,
         "code": space.code_hash,
-        "arch": decided,
-        "input": [batch_size, *shape],
+        "arch": arch,
+        "input": [batch_size, *_shape(arch, input_shape)],
     }
     return Item("network", described)
 
@@ -40,7 +39,10 @@ def network(
     """
     import torch
 
-    decided, shape = _taken_apart(arch, input_shape)
+    from hwnas.space import RESOLUTION
+
+    sized = any(decision.label == RESOLUTION for decision in space.decisions)
+    decided = arch if sized else {k: v for k, v in arch.items() if k != RESOLUTION}
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         try:
@@ -49,7 +51,7 @@ def network(
             raise
         except Exception as error:  # the constructor is the user's
             raise ModelFault(f"the network cannot be built: {describe(error)}") from error
-    return model, noise(batch_size, shape)
+    return model, noise(batch_size, _shape(arch, input_shape))
 
 
 def noise(batch_size: int, shape: Sequence[int]) -> tuple[Tensor]:
@@ -63,11 +65,9 @@ def noise(batch_size: int, shape: Sequence[int]) -> tuple[Tensor]:
     return (torch.randn(batch_size, *shape, generator=generator),)
 
 
-def _taken_apart(arch: Arch, input_shape: Sequence[int]) -> tuple[Arch, tuple[int, ...]]:
-    from hwnas.predict import RESOLUTION
+def _shape(arch: Arch, input_shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of one input: images of the size that the arch says, where it says one."""
+    from hwnas.space import RESOLUTION
 
-    if RESOLUTION not in arch:
-        return arch, tuple(input_shape)
-    decided = {label: value for label, value in arch.items() if label != RESOLUTION}
-    size = int(arch[RESOLUTION])
-    return decided, (input_shape[0], size, size)
+    size = arch.get(RESOLUTION)
+    return tuple(input_shape) if size is None else (input_shape[0], int(size), int(size))

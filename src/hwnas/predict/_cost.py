@@ -55,7 +55,7 @@ class PredictedLatency(Cost):
             return np.empty(0), np.empty(0)
         archs = self.space.decode(encoded)
         if self._resolution is not None:
-            archs = [{**arch, RESOLUTION: self._resolution} for arch in archs]
+            archs = [{RESOLUTION: self._resolution, **arch} for arch in archs]
         told = self.predictor.predict(archs)
         return told.mean, told.std
 
