@@ -8,19 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from hwnas.cli import main
 from hwnas.device import MeasurementStore
 from support import HWNAS
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., tuple[int, str, str]]
 
 BOARDS = """
 import time
-from pathlib import Path
 
 from hwnas.device import SimulatedDevice
 
@@ -30,7 +30,8 @@ def size(model):
 
 
 def slowly(model, inputs):
-    Path("measured.txt").open("a").write(f"{size(model)}\\n")
+    with open("measured.txt", "a") as file:
+        file.write(f"{size(model)}\\n")
     time.sleep(0.2)
     return 1 + size(model)
 
@@ -55,81 +56,89 @@ def boards(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def run(boards: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> Iterator[Run]:
+    """Run the command in this process, in the folder; by default it must end with exit code 0."""
+    monkeypatch.chdir(boards)
+    monkeypatch.syspath_prepend(str(boards))
+    own = ("boards", "nets")
+    for name in own:
+        sys.modules.pop(name, None)
+
+    def command(*arguments: str, code: int = 0) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hwnas", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert ended.value.code == code, told.out + told.err
+        return ended.value.code, told.out, told.err
+
+    yield command
+    for name in own:
+        sys.modules.pop(name, None)
+
+
 def options(device: str, *more: str) -> list[str]:
     shape = ["--input-shape", "1,8,8"]
     return ["nets:small", "--device", device, *shape, "--store", "s.sqlite", *more]
 
 
-def test_from_measurements_to_a_search(hwnas: Command, boards: Path) -> None:
-    """Sources of one's own, ten measurements, estimates, and a budget that holds."""
+def sources(run: Run, n: str) -> None:
     for device in ("fast", "slow"):
-        hwnas(
-            "predict", "measure", *options(f"boards:{device}", "-n", "12", "--to", "t.safetensors")
-        )
-    told = hwnas(
-        "predict", "measure", *options("boards:fast", "--to", "t.safetensors"), check=False
-    )
-    assert told.returncode == 1
-    assert "a device 'fast' already; --replace takes its place" in told.stderr
+        run("predict", "measure", *options(f"boards:{device}", "-n", n, "--to", "t.safetensors"))
 
-    done = hwnas(
-        "predict", "adapt", *options("boards:choosy", "-n", "8", "--to", "choosy"),
-        "--sources", "t.safetensors",
-    )  # fmt: skip
-    assert "known before: 2 devices of t.safetensors" in done.stdout
-    assert "left out" in done.stderr
-    assert "an operator that it lacks" in done.stderr
-    assert "expected error" in done.stdout
-    assert "--cost latency@choosy=choosy" in done.stdout
+
+def test_from_measurements_to_a_search(run: Run) -> None:
+    """Sources of one's own, a few measurements, estimates, and a budget that holds."""
+    sources(run, "12")
+    twice = options("boards:fast", "--to", "t.safetensors")
+    _, _, told = run("predict", "measure", *twice, code=1)
+    assert "a device 'fast' already; --replace takes its place" in told
+
+    argv = options("boards:choosy", "-n", "8", "--to", "choosy", "--sources", "t.safetensors")
+    _, out, told = run("predict", "adapt", *argv)
+    assert "known before: 2 devices of t.safetensors" in out
+    assert "left out" in told
+    assert "an operator that it lacks" in told
+    assert "expected error" in out
+    assert "--cost latency@choosy=choosy" in out
 
     arch = '{"width": 16, "bias": true}'
-    asked = json.loads(
-        hwnas("estimate", "nets:small", "--arch", arch, "--predictor", "choosy", "--json").stdout
-    )[0]
+    _, out, _ = run("estimate", "nets:small", "--arch", arch, "--predictor", "choosy", "--json")
+    (asked,) = json.loads(out)
     true = 1 + (64 * 16 + 16 + 16 * 10 + 10) / 1000
     assert asked["costs"]["latency@choosy"] == pytest.approx(true, rel=0.1)
     assert asked["std"]["latency@choosy"] > 0
 
-    hwnas(
-        "search", "nets:small", "--train", "nets:quick", "--trials", "3", "--job", "job",
+    run(
+        "search", "nets:small", "--train", "nets:quick", "--trials", "2", "--job", "job",
         "--strategy", "random", "--input-shape", "1,8,8",
         "--cost", "latency@choosy=choosy", "--budget", "latency@choosy <= 2.4 ms",
     )  # fmt: skip
-    for trial in json.loads(hwnas("show", "job", "--json").stdout)["trials"]:
+    for trial in json.loads(run("show", "job", "--json")[1])["trials"]:
         cost = trial["costs"]["latency@choosy"]
         assert cost["value"] + 1.6448 * cost["std"] <= 2.4
         assert trial["feasible"]
 
 
-def test_train_and_test(hwnas: Command, boards: Path) -> None:
-    for device in ("fast", "slow"):
-        hwnas(
-            "predict", "measure", *options(f"boards:{device}", "-n", "16", "--to", "t.safetensors")
-        )
+def test_train_and_test(run: Run) -> None:
+    sources(run, "16")
     mine = ("--space", "nets:small")
-    hwnas("predict", "train", "t.safetensors", "--to", "fitted", "--without", "slow", *mine)
-    told = json.loads(
-        hwnas(
-            "predict", "test", "fitted", "--sources", "t.safetensors", "--device", "slow",
-            "-n", "8", "--seeds", "2", "--json", *mine,
-        ).stdout
-    )  # fmt: skip
-    row = told["devices"]["slow"]
+    run("predict", "train", "t.safetensors", "--to", "fitted", "--without", "slow", *mine)
+    held = ("--sources", "t.safetensors", "--device", "slow", "-n", "8", *mine)
+    _, out, _ = run("predict", "test", "fitted", *held, "--seeds", "2", "--json")
+    row = json.loads(out)["devices"]["slow"]
     assert row["n"] == 8
     assert row["spearman"]["mean"] > 0.9
     assert row["median_error"]["mean"] < 0.1
     assert 0 <= row["coverage"]["mean"] <= 1
-    shown = hwnas(
-        "predict", "test", "ridge", "--sources", "t.safetensors", "--device", "slow",
-        "-n", "8", "--seeds", "1", "--choose", "random", *mine,
-    ).stdout  # fmt: skip
-    assert "within 10 %" in shown
-    alien = hwnas("predict", "train", "t.safetensors", "--to", "x", check=False)
-    assert alien.returncode == 1
-    assert "give the space if it is yours" in alien.stderr
+    _, out, _ = run("predict", "test", "ridge", *held, "--seeds", "1", "--choose", "random")
+    assert "within 10 %" in out
+    _, _, told = run("predict", "train", "t.safetensors", "--to", "x", code=1)
+    assert "give the space if it is yours" in told
 
 
-def test_a_kill_loses_no_measurement(hwnas: Command, boards: Path) -> None:
+def test_a_kill_loses_no_measurement(run: Run, boards: Path) -> None:
     """kill -9 in the middle; the next run measures what is left, and ends as an unbroken one."""
     argv = options("boards:sleepy", "-n", "10", "--method", "ridge")
     process = subprocess.Popen(
@@ -152,25 +161,23 @@ def test_a_kill_loses_no_measurement(hwnas: Command, boards: Path) -> None:
     assert 3 <= kept < 10
     assert not (boards / "broken").exists(), "the folder is whole or absent"
 
-    resumed = json.loads(hwnas("predict", "adapt", *argv, "--to", "resumed", "--json").stdout)
+    again = json.loads(run("predict", "adapt", *argv, "--to", "again", "--json")[1])
     assert len(measured.read_text().splitlines()) <= 11, "the one in flight was begun once more"
     (boards / "s.sqlite").rename(boards / "old.sqlite")
-    whole = json.loads(hwnas("predict", "adapt", *argv, "--to", "whole", "--json").stdout)
-    assert whole["samples"] == resumed["samples"]
-    assert whole["expected_error"] == resumed["expected_error"]
+    whole = json.loads(run("predict", "adapt", *argv, "--to", "whole", "--json")[1])
+    assert whole["samples"] == again["samples"]
+    assert whole["expected_error"] == again["expected_error"]
 
 
-def test_this_host(hwnas: Command, boards: Path) -> None:
+def test_this_host(run: Run, boards: Path) -> None:
     """A real device, without a source: physics and measurements, and it says so."""
-    done = hwnas("predict", "adapt", *options("here=torch", "-n", "3", "--method", "ridge"))
-    assert "the physics of the networks alone" in done.stdout
-    folder = boards / "predictors" / "small-here"
-    told = json.loads((folder / "adapted.json").read_text())
+    argv = ("predict", "adapt", *options("here=torch", "-n", "3", "--method", "ridge"))
+    assert "the physics of the networks alone" in run(*argv)[1]
+    told = json.loads((boards / "predictors" / "small-here" / "adapted.json").read_text())
     assert told["conditions"]["runtime"] == "torch"
     assert told["reference"] > 0
     assert told["samples"][0]["measurement"]["environment"]["threads"] == 1
-    again = hwnas("predict", "adapt", *options("here=torch", "-n", "3", "--method", "ridge"))
-    assert again.stdout.count("measured before") == 3
+    assert run(*argv)[1].count("measured before") == 3
 
 
 @pytest.mark.parametrize(
@@ -189,20 +196,7 @@ def test_this_host(hwnas: Command, boards: Path) -> None:
         (["boards:fast", "--to", "nets.py"], 1, "something else"),
     ],
 )
-def test_mistakes(boards: Path, monkeypatch, capsys, arguments, code, text) -> None:
-    """In this process, since none of them gets far."""
-    from hwnas.cli import main
-
-    monkeypatch.chdir(boards)
-    monkeypatch.syspath_prepend(str(boards))
-    monkeypatch.setattr(sys, "argv", ["hwnas", "predict", "adapt", *options(*arguments)])
-    for name in ("boards", "nets"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    for name in ("boards", "nets"):
-        sys.modules.pop(name, None)
-    told = capsys.readouterr().err
-    assert ended.value.code == code, told
+def test_mistakes(run: Run, arguments, code, text) -> None:
+    _, _, told = run("predict", "adapt", *options(*arguments), code=code)
     assert text in told
     assert told.splitlines()[-1].startswith("error: ")
