@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwnas.cost import Block, CostTable, FeasibleSet, LatencyTable, static_costs
+from hwnas.cost import Block, CostTable, FeasibleSet, LatencyTable, load_cost, static_costs
 from hwnas.errors import ArchError, PredictError
 from hwnas.predict import (
     AdditivePredictor,
@@ -102,7 +102,7 @@ def test_a_sum_over_choices_is_found(name: str, options: dict[str, object]) -> N
     np.testing.assert_allclose(device.predict(others).mean, additive(others), rtol=0.01)
 
 
-def test_archs_under_a_predicted_latency_are_counted_and_drawn_exactly() -> None:
+def test_archs_under_a_predicted_latency_are_counted_and_drawn_exactly(tmp_path: Path) -> None:
     """The predictor as a cost table: as good as any other cost in a feasible set."""
     archs = some("nasbench201", 60)
     device = told("lookup", "nasbench201").adapt(archs, additive(archs))
@@ -117,6 +117,9 @@ def test_archs_under_a_predicted_latency_are_counted_and_drawn_exactly() -> None
     assert (device.predict(drawn).mean <= limit + 1e-9).all()
     assert FeasibleSet(space, [(table, "<=", float(predicted.min()) * 0.99)]).is_empty()
     assert table.minimum()[0] == pytest.approx(predicted.min())
+    table.save(tmp_path / "predicted.npz")
+    cost = load_cost(f"latency@phone={tmp_path / 'predicted.npz'}", space)
+    assert (cost.name, cost(drawn[0])) == ("latency@phone", table(drawn[0]))
 
 
 def test_fbnet_is_searched_by_a_predicted_latency() -> None:
@@ -199,6 +202,25 @@ def test_few_measurements_are_told() -> None:
     for name, least in (("ridge", 3), ("brp-nas", 10)):
         with pytest.raises(PredictError, match=f"this predictor takes {least}"):
             told(name, "nasbench201").adapt(archs[: least - 1], [1.0] * (least - 1))
+
+
+@pytest.mark.parametrize("name", ["flops", "lookup", "ridge", "source-mean", "brp-nas"])
+def test_a_space_of_ones_own(name: str, tmp_path: Path) -> None:
+    """The object itself, at an input size of its own; given again when it is loaded."""
+    space = load_space("digits_cnn", (2, 16, 16), 3)
+    archs = tuple(space.enumerate())
+    latencies = np.array([1 + float(arch["width"]) * float(arch["depth"]) for arch in archs])
+    table = SourceTable(space, archs, {"laptop": latencies}, input_shape=(2, 16, 16))
+    options = {"hidden": 8, "epochs": 2, "device": "cpu"} if name == "brp-nas" else {}
+    predictor = make_predictor(name, **options)
+    predictor.fit(table)
+    predictor.save(tmp_path / "one")
+    loaded = load_predictor(tmp_path / "one", space)
+    known = archs[::4], (2 * latencies[::4]).tolist()
+    found = [one.adapt(*known).predict(archs).mean for one in (predictor, loaded)]
+    np.testing.assert_allclose(*found, rtol=1e-4)
+    with pytest.raises(PredictError, match="another space"):
+        load_predictor(tmp_path / "one", opened("nasbench201"))
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ _PAIR_COLUMNS = 40
 """With more columns the products are too many for the rows of a usual table."""
 _PAIR_WEIGHT = 0.3
 _FLOOR = 0.01
-"""Share of a device's median latency. No prediction is below it; what was measured below it (a
-broken row, in the tables we know) is taken as this."""
+"""Share of a device's median latency. No prediction is below it; what was measured below it (of
+archs that compute nothing, or by mistake) is taken as this."""
 
 
 @dataclass(frozen=True)
