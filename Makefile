@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test browser sshd lint docs-test bench peers clean
+.PHONY: help venv demo test browser sshd lint docs-test bench tables peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -54,6 +54,12 @@ docs-test: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks.main --quick
+
+# The tables and the plot of docs/from-help.md; needs the published data (HWNAS_TEST_DATA), hours.
+tables: venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.predict --json predict.json
+	$(BIN)/python -m benchmarks.help_tables predict.json
 
 # The peers need other versions of packages than hwnas, so each has an environment of its own.
 peers: .peers/nni/.installed
