@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
+from hwnas.device._closing import Closing
 from hwnas.device._faults import naming
 from hwnas.device._measurement import Measurement
 from hwnas.device._runtimes.agreement import check_agreement, check_finite, eager_outputs
@@ -20,8 +20,6 @@ from hwnas.device._timing.runnable import Runnable, started
 from hwnas.device._timing.timing import Timing
 from hwnas.errors import DeviceError, ModelFault
 
-_Device = TypeVar("_Device", bound="Device")
-
 Model: TypeAlias = "nn.Module | Path | str"
 """A PyTorch module, or the path of an ONNX file."""
 
@@ -29,7 +27,7 @@ Inputs: TypeAlias = "tuple[Tensor, ...]"
 """Example tensors, in the order of the forward's arguments, batch dimension included."""
 
 
-class Device(ABC):
+class Device(Closing):
     """Something that measures models.
 
     Contract:
@@ -98,21 +96,6 @@ class Device(ABC):
         Raises:
             DeviceError: the device cannot measure anything, or was asked for what makes no sense.
         """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free processes, connections and locks."""
-
-    def __enter__(self: _Device) -> _Device:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)

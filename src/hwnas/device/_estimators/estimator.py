@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import TypeVar
 
 from torch import Tensor
 
 from hwnas._estimate import Estimate
 from hwnas.device._base import Device, Inputs, Model
+from hwnas.device._closing import Closing
 from hwnas.device._estimators.latency import SCALES, LatencyEstimate, Missing, Share, total
 from hwnas.device._estimators.parts import Part, Parts
 from hwnas.device._inputs import per_model
@@ -26,10 +25,8 @@ from hwnas.device._store.store import MeasurementStore, Stored
 from hwnas.device._timing.timing import Timing
 from hwnas.errors import DeviceError, ModelFault
 
-_Estimator = TypeVar("_Estimator", bound="Estimator")
 
-
-class Estimator(ABC):
+class Estimator(Closing):
     """Estimates the latency of networks from parts, each distinct one measured once.
 
     Contract:
@@ -120,17 +117,6 @@ class Estimator(ABC):
     def close(self) -> None:
         """Close the device."""
         self.device.close()
-
-    def __enter__(self: _Estimator) -> _Estimator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @abstractmethod
     def _parts(self, model: Model, inputs: Inputs) -> Parts:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from hwnas.device._closing import Closing
 from hwnas.device._item import Item
 from hwnas.device._measurement import Measurement
 from hwnas.device._paths import cache_folder
@@ -90,7 +90,7 @@ class Stored:
         return cls(item, Measurement.from_dict(measurement), taken)
 
 
-class MeasurementStore:
+class MeasurementStore(Closing):
     """Measurements of layers and networks in one SQLite file.
 
     Only measurements go in: what failed is not stored, so it is tried again and never counts as
@@ -175,17 +175,6 @@ class MeasurementStore:
         """Close the file; the store is of no use any more."""
         with self._mutex:
             self._database.close()
-
-    def __enter__(self) -> MeasurementStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _select(
         self, key: str | None, conditions: Mapping[str, str | int], tail: str
