@@ -42,6 +42,8 @@ def test_a_device_is_added_listed_measured_on_checked_and_removed(
     found = json.loads(hwnas("device", "check", "board", "--seconds", "0", "--json").stdout)
     assert len(found["sessions"]) == 3
     assert found["verdict"] in ("good", "fair", "poor")
+    (kept,) = json.loads(hwnas("device", "list", "--json").stdout)
+    assert kept["process_std"] == pytest.approx(found["process_std"], abs=1e-5)
     hwnas("device", "remove", "board")
     assert json.loads(hwnas("device", "list", "--json").stdout) == []
 

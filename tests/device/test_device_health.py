@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from hwnas.device import Canary, LocalDevice, Measurement, Timing
+from hwnas.device import Canary, LocalDevice, Measurement, Timing, check_health
 from hwnas.device._health import health_of
+from hwnas.device._worker_device import PROCESS_STD
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,24 @@ def test_steady_medians_on_a_drifting_host_are_good(one: Measurement) -> None:
     assert health.drift == pytest.approx(0.4)
     assert health.smallest_difference == pytest.approx(0.0277, rel=0.01)
     assert health.advice == []
+
+
+def test_what_differs_between_processes_is_what_their_samples_do_not_show(one: Measurement) -> None:
+    draws = random.Random(0)
+    apart = [session(one, draws.gauss(1, 0.02)) for _ in range(60)]
+    assert health_of(apart).process_std == pytest.approx(0.02, rel=0.2)
+    unsure = [replace(s, low=0.95 * s.median, high=1.05 * s.median) for s in apart]
+    assert health_of(unsure).process_std < 0.005
+    few = [session(one, 1.0) for _ in range(3)]
+    assert 0.5 * PROCESS_STD < health_of(few).process_std < PROCESS_STD
+
+
+def test_a_check_leaves_the_device_as_it_was() -> None:
+    with LocalDevice(timing=Timing(time_cap=0.02), process_std=0.03) as device:
+        health = check_health(device, 0)
+        assert device.process_std == 0.03
+    assert len(health.sessions) == 3
+    assert health.process_std > 0
 
 
 def test_what_stands_in_the_way_is_told(one: Measurement) -> None:

@@ -17,9 +17,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hwnas.device import LocalDevice, Timing, export_onnx
+from hwnas.device import LocalDevice, Measurement, Timing, export_onnx
 from hwnas.device._worker.lock import host_lock
-from hwnas.errors import DeviceError, UsageError
+from hwnas.errors import DeviceError, ModelFault, UsageError
 
 X = torch.zeros(1, 3, 16, 16)
 QUICK = Timing(time_cap=0.1)
@@ -180,6 +180,20 @@ def test_usage_errors_come_before_any_measurement(eager: LocalDevice) -> None:
         LocalDevice(reference=float("nan"))
     with pytest.raises(DeviceError, match="precision 'bf16'"):
         LocalDevice(precision="bf16")
+
+
+def test_several_processes_are_fresh_ones_and_share_the_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    timing = Timing(processes=2, time_cap=0.1)
+    with LocalDevice(runtime="torch", timing=timing) as device:
+        fine, broken = device.measure_each([Logs(log), Raises()], X)
+        (alone,) = device.measure_each([Logs(log)], X, timing=QUICK)
+    assert isinstance(broken, ModelFault)
+    assert isinstance(fine, Measurement)
+    assert isinstance(alone, Measurement)
+    assert (fine.processes, alone.processes) == (2, 1)
+    assert len(set(log.read_text().split())) == 2  # the last one serves on
+    assert fine.n >= 2 * timing.rounds[0]
 
 
 def test_two_devices_take_turns(eager: LocalDevice, tmp_path: Path) -> None:

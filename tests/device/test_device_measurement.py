@@ -47,7 +47,14 @@ MEASUREMENT = Measurement(
 )
 
 
-@pytest.mark.parametrize("one", [MEASUREMENT, replace(MEASUREMENT, canary=None)])
+def test_a_measurement_of_one_process_is_what_earlier_versions_read() -> None:
+    assert "processes" not in MEASUREMENT.to_dict()
+
+
+@pytest.mark.parametrize(
+    "one",
+    [MEASUREMENT, replace(MEASUREMENT, canary=None), replace(MEASUREMENT, processes=3)],
+)
 def test_json_round_trip(one: Measurement) -> None:
     assert Measurement.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 

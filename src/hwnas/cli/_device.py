@@ -108,9 +108,10 @@ def check(
     """Measure one network again and again, and say how far a number of this device can be
     trusted."""
     from hwnas.device import check_health
-    from hwnas.jobs import find_device, open_device
+    from hwnas.jobs import DeviceRegistry, find_device, open_device
 
-    with open_device(find_device(name)) as device:
+    spec = find_device(name)
+    with open_device(spec) as device:
         status = err.status("measuring ...") if err.is_terminal and not json else None
         if status:
             status.start()
@@ -119,16 +120,21 @@ def check(
         finally:
             if status:
                 status.stop()
+    registry = DeviceRegistry()
+    if kept := registry.all().get(spec.name) == spec:
+        checked = spec.model_copy(update={"process_std": round(health.process_std, 5)})
+        registry.add(checked, replace=True)
     if json:
         print_json(_facts(health))
     else:
-        _print(name, health)
+        _print(name, health, kept=kept)
 
 
 def _facts(health: Health) -> dict[str, Any]:
     return {
         "verdict": health.verdict,
         "noise": health.noise,
+        "process_std": health.process_std,
         "raw_noise": health.raw_noise,
         "drift": health.drift,
         "slowing": health.slowing,
@@ -139,7 +145,7 @@ def _facts(health: Health) -> dict[str, Any]:
     }
 
 
-def _print(name: str, health: Health) -> None:
+def _print(name: str, health: Health, *, kept: bool) -> None:
     where = health.sessions[-1].environment
     faults = max(one.environment.minor_faults or 0 for one in health.sessions)
     rows = (
@@ -148,6 +154,10 @@ def _print(name: str, health: Health) -> None:
         ("threads", f"{where.threads} of {where.cores} cores, clocked by {where.clock} time"),
         ("sessions", f"{len(health.sessions)}, each in a process of its own"),
         ("noise floor", f"{health.noise:.1%} ({health.raw_noise:.1%} without the canary)"),
+        (
+            "between processes",
+            f"{health.process_std:.1%}, part of each interval{' from now on' if kept else ''}",
+        ),
         ("drift", f"the host's speed varied by {health.drift:.0%}"),
         ("contention", f"in {health.contended:.0%} of the sessions"),
         ("page faults", f"at most {faults} while timing"),

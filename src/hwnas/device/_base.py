@@ -16,7 +16,7 @@ from hwnas.device._faults import naming
 from hwnas.device._measurement import Measurement
 from hwnas.device._runtimes.agreement import check_agreement, check_finite, eager_outputs
 from hwnas.device._timing.memory import PeakMemory
-from hwnas.device._timing.runnable import Runnable, started
+from hwnas.device._timing.runnable import Runnable, started_copies
 from hwnas.device._timing.timing import Timing
 from hwnas.errors import DeviceError, ModelFault
 
@@ -128,6 +128,8 @@ class Runtime(ABC):
     """Whether `load` takes ONNX files, and exports modules to ONNX itself."""
     time_limit: ClassVar[float] = 60.0
     """Seconds in which a model should be loaded, also a large one on a slow host."""
+    copies: ClassVar[int] = 3
+    """How often a measuring process loads a model, on the CPU: see `time_models`."""
 
     session: ClassVar[str | None] = None
     """The module that runs prepared files on hosts without hwnas and PyTorch; None: they are not
@@ -205,10 +207,21 @@ class Runtime(ABC):
             ModelFault: the model cannot be loaded, its outputs hold NaN, or they differ from the
                 eager ones by more than the precision explains.
         """
+        return self.load_copies(model, inputs, 1, check=check)[0]
+
+    def load_copies(
+        self, model: Model, inputs: Inputs, count: int, *, check: bool = True
+    ) -> list[Runnable]:
+        """Load it `count` times, each with weights, activations and inputs of its own.
+
+        The further copies are there to be timed: what loading took, and the check, are the
+        first's. See `load` for the arguments and errors.
+        """
         with naming(), tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
             prepared = self.prepare(model, inputs, Path(folder))
-            runnable, outputs = started(
-                lambda: self._start(prepared, inputs),
+            loaded, outputs = started_copies(
+                lambda given: self._start(prepared, given),
+                [inputs, *(tuple(x.clone() for x in inputs) for _ in range(1, count))],
                 prepared.size,
                 self._memory(),
                 one_thread=self.threads == 1 and self.accelerator == "cpu",
@@ -216,7 +229,7 @@ class Runtime(ABC):
             check_finite(outputs, self.name)
             if check and isinstance(model, nn.Module):
                 check_agreement(eager_outputs(model, inputs), outputs, self.name, self.rounding)
-        return runnable
+        return loaded
 
 
 def arrays_of(inputs: Inputs) -> list[Any]:

@@ -61,13 +61,13 @@ def canary_file() -> Path:
     return path
 
 
-def load_canary(runtime: Runtime) -> Runnable:
-    """The canary in `runtime`."""
+def load_canary(runtime: Runtime, copies: int) -> list[Runnable]:
+    """Copies of the canary in `runtime`."""
     model, inputs = canary_model(), canary_inputs()
     if not runtime.reads_onnx:
-        return runtime.load(model, inputs)
-    runnable = runtime.load(canary_file(), inputs)
+        return runtime.load_copies(model, inputs, copies)
+    loaded = runtime.load_copies(canary_file(), inputs, copies)
     check_agreement(
-        eager_outputs(model, inputs), runnable.outputs(), runtime.name, runtime.rounding
+        eager_outputs(model, inputs), loaded[0].outputs(), runtime.name, runtime.rounding
     )
-    return runnable
+    return loaded

@@ -40,13 +40,6 @@ class LocalDevice(WorkerDevice):
             "accelerator": made.hardware,
         }
 
-    def close(self) -> None:
-        """End the worker process."""
-        with self._mutex:
-            if self._worker is not None:
-                self._worker.kill()
-                self._worker = None
-
     def _lock(self) -> AbstractContextManager[None]:
         return host_lock()
 
@@ -57,6 +50,11 @@ class LocalDevice(WorkerDevice):
             self._worker = WorkerProcess("hwnas.device._worker.worker", self._settings)
             weakref.finalize(self, self._worker.kill)
         return self._worker.request(header, parts, self._time_limit)
+
+    def _end(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
 
     def _pack(self, request: Request, where: str, model: Model, inputs: Inputs) -> dict[str, Any]:
         entry: dict[str, Any] = {}

@@ -90,9 +90,10 @@ class Measurement:
 
     `median` with its confidence interval [`low`, `high`] and the `samples` are normalised to the
     canary's reference speed where there is a canary; `raw_median` is as clocked. `n` counts the
-    rounds. `converged` is False if the time cap came before the interval was as narrow as asked.
-    The interval is of this process; the further the host's speed is from the reference, the wider.
-    That comes on top of what `converged` looks at.
+    rounds, `processes` the measuring processes. `converged` is False if the time cap came before
+    the interval was as narrow as asked. The interval is that of the long-run value over processes:
+    what differs between them is in it, see `WorkerDevice.process_std`. The further the host's speed
+    is from the reference, the wider; that comes on top of what `converged` looks at.
     A sample is the mean of a block of calls that lasts about a millisecond, so the percentiles of a
     network much shorter than that are those of such means.
 
@@ -135,6 +136,7 @@ class Measurement:
     peak_memory_bytes: int | None = None
     energy_mj: float | None = None
     trimmed: TrimmedMean | None = None
+    processes: int = 1
 
     def __post_init__(self) -> None:
         canary = () if self.canary is None else (self.canary.median, self.canary.reference)
@@ -201,7 +203,10 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the number of the schema."""
-        return {"schema": self.SCHEMA, **asdict(self)}
+        data = {"schema": self.SCHEMA, **asdict(self)}
+        if self.processes == 1:  # earlier versions know of no others
+            del data["processes"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Measurement:

@@ -17,10 +17,13 @@ from hwnas.device._base import Device, Inputs, Model, Runtime
 from hwnas.device._inputs import per_model
 from hwnas.device._measurement import Environment, Measurement
 from hwnas.device._timing.engine import Samples, Usage
-from hwnas.device._timing.summary import summarise
+from hwnas.device._timing.summary import Take, summarise
 from hwnas.device._timing.timing import Timing
 from hwnas.device._worker.process import WorkerLost
 from hwnas.errors import DeviceError, ModelFault, UsageError
+
+PROCESS_STD = 0.007
+"""Between measuring processes of one host, of networks of 2 to 20 ms in ONNX Runtime."""
 
 
 class Request:
@@ -60,6 +63,9 @@ class WorkerDevice(Device):
         reference: the canary's latency (ms) to normalise to; None takes the first one measured.
             Give a stored `reference` to compare with measurements of another time.
         timing: when a measurement is good enough.
+        process_std: by which the latency of the same network differs between measuring processes,
+            as a relative standard deviation. It is part of every interval. `check_health` measures
+            it; None takes what we measured.
         time_limit: seconds for one model, to load and then to be timed; after that it counts as
             hung. None takes what the runtime deems enough.
         memory_limit: bytes of private memory of the worker, beyond which a model is out of memory;
@@ -81,6 +87,7 @@ class WorkerDevice(Device):
         accelerator: str = "cpu",
         reference: float | None = None,
         timing: Timing | None = None,
+        process_std: float | None = None,
         time_limit: float | None = None,
         memory_limit: int | None = None,
         energy: bool = False,
@@ -91,12 +98,15 @@ class WorkerDevice(Device):
                 raise DeviceError(f"{what} of device '{name}' must be at least 1, not {value}")
         if reference is not None and not 0 < reference < float("inf"):
             raise DeviceError(f"reference of device '{name}' must be positive, not {reference}")
+        if process_std is not None and not 0 <= process_std < 1:
+            raise DeviceError(f"process_std of device '{name}' must lie in 0 to 1: {process_std}")
         # Made once here, so that a wrong combination fails now and not at the first measurement.
         self._made = _make(runtime, threads, precision, accelerator, here=self._here)
         self.name, self.runtime, self.threads = name, runtime, threads
         self.batch_size, self.precision, self.accelerator = batch_size, precision, accelerator
         self.reference = reference
         self.timing = timing or Timing()
+        self.process_std = PROCESS_STD if process_std is None else process_std
         self._check = check
         self._time_limit = self._made.time_limit if time_limit is None else time_limit
         self._settings: dict[str, Any] = {
@@ -105,6 +115,7 @@ class WorkerDevice(Device):
             "batch_size": batch_size,
             "precision": precision,
             "accelerator": accelerator,
+            "copies": self._made.copies if accelerator == "cpu" else 1,
             "check": check,
             "energy": energy,
             "memory_limit": memory_limit,
@@ -138,6 +149,10 @@ class WorkerDevice(Device):
             DeviceError: nothing can be measured.
         """
 
+    @abstractmethod
+    def _end(self) -> None:
+        """End the worker, if there is one; the next request starts a fresh one."""
+
     def _verify(self, model: Model, inputs: Inputs, outputs: bytes) -> None:
         """Raise ModelFault if the outputs that came back are not the model's."""
 
@@ -159,22 +174,36 @@ class WorkerDevice(Device):
         each = per_model(inputs, len(models))
         for index, tensors in enumerate([] if parts else each):
             self._check_batch(where_of(models, index), tensors)
-        results: dict[int, Measurement | ModelFault] = {}
-        groups = [list(range(len(models)))]
         wanted = timing or self.timing or Timing()
+        takes: dict[int, list[Take]] = {index: [] for index in range(len(models))}
+        faults: dict[int, ModelFault] = {}
         with self._mutex, self._lock():
-            while groups:
-                if group := groups.pop():
-                    left = self._measure_group(group, models, each, results, wanted)
-                    groups.extend(reversed(left))
-        return [results[index] for index in range(len(models))]
+            for _ in range(wanted.processes):
+                if wanted.processes > 1:
+                    self._end()
+                groups = [[index for index in takes if index not in faults]]
+                while groups:
+                    if group := groups.pop():
+                        one = wanted.of_one(self.process_std)
+                        left = self._measure_group(group, models, each, takes, faults, one)
+                        groups.extend(reversed(left))
+            return [
+                faults[index] if index in faults else self._summarised(takes[index], wanted)
+                for index in range(len(models))
+            ]
+
+    def close(self) -> None:
+        """End the measuring process."""
+        with self._mutex:
+            self._end()
 
     def _measure_group(
         self,
         group: list[int],
         models: Sequence[Model],
         inputs: Sequence[Inputs],
-        results: dict[int, Measurement | ModelFault],
+        takes: dict[int, list[Take]],
+        faults: dict[int, ModelFault],
         timing: Timing,
     ) -> list[list[int]]:
         """Measure some of the models together; returns the groups that are left to measure."""
@@ -184,10 +213,10 @@ class WorkerDevice(Device):
             try:
                 entry = self._pack(request, where, models[index], inputs[index])
             except ModelFault as error:
-                results[index] = self._named(error, where)
+                faults[index] = self._named(error, where)
             else:
                 request.entries.append({"where": where, **entry})
-        sent = [index for index in group if index not in results]
+        sent = [index for index in group if index not in faults]
         if not sent:
             return []
         try:
@@ -198,40 +227,38 @@ class WorkerDevice(Device):
             if error.model is None and len(sent) > 1:
                 return [[index] for index in sent]
             lost = sent[error.model or 0]
-            results[lost] = self._named(error, where_of(models, lost))
+            faults[lost] = self._named(error, where_of(models, lost))
             return [[index for index in sent if index != lost]]
         except DeviceError as error:
             raise DeviceError(f"device '{self.name}': {error}") from error
-        taken: dict[int, Samples] = {}
         for index, one, data in zip(sent, reply["results"], outputs, strict=True):
             try:
                 if "fault" in one:
                     raise ModelFault(**one["fault"])
                 self._verify(models[index], inputs[index], data)
             except ModelFault as error:
-                results[index] = self._named(error, where_of(models, index))
+                faults[index] = self._named(error, where_of(models, index))
             else:
-                taken[index] = Samples(**one["samples"])
-        if taken:
-            found = self._summarised(list(taken.values()), reply, timing)
-            results.update(zip(taken, found, strict=True))
+                take = Take(
+                    Samples(**one["samples"]),
+                    reply["canary"],
+                    Usage(**reply["usage"]),
+                    Environment.from_dict(reply["environment"]),
+                )
+                takes[index].append(take)
         return []
 
-    def _summarised(
-        self, samples: list[Samples], reply: dict[str, Any], timing: Timing
-    ) -> list[Measurement]:
-        measurements = summarise(
-            samples,
-            reply["canary"],
-            Usage(**reply["usage"]),
-            Environment.from_dict(reply["environment"]),
+    def _summarised(self, takes: list[Take], timing: Timing) -> Measurement:
+        one = summarise(
+            takes,
             device=self.name,
             timing=timing,
             reference=self.reference,
+            process_std=self.process_std,
         )
-        if self.reference is None and (canary := measurements[0].canary) is not None:
-            self.reference = canary.reference
-        return measurements
+        if self.reference is None and one.canary is not None:
+            self.reference = one.canary.reference
+        return one
 
     def _named(self, error: ModelFault, where: str) -> ModelFault:
         """The fault with the names of this device and of the model."""

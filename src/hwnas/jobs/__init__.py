@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.jobs._job import Job
-from hwnas.jobs._meter import example, measure_repeatedly, measured_keys, open_device
+from hwnas.jobs._meter import example, measure_again, measured_keys, open_device
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._records import Failure, JobView, TrialRecord
 from hwnas.jobs._registry import DeviceRegistry, find_device
@@ -52,8 +52,8 @@ __all__ = [
     "example",
     "find_device",
     "first_problem",
+    "measure_again",
     "measure_archs",
-    "measure_repeatedly",
     "measured_keys",
     "open_device",
     "own_costs",

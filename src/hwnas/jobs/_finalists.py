@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
 from hwnas._files import write_json
-from hwnas.jobs._meter import measure_repeatedly, references, trial_model
+from hwnas.jobs._meter import measure_again, references, trial_model
 from hwnas.jobs._spec import Finalist
 from hwnas.jobs._view import view_of
 
@@ -82,4 +82,4 @@ def _measure(
         spec.name: [trial_model(job, space, t.number, dict(t.arch), spec) for t in batch]
         for spec in keys.values()
     }
-    return measure_repeatedly(models, job.spec.input_shape or (), keys, references(job))
+    return measure_again(models, job.spec.input_shape or (), keys, references(job))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import mean, stdev
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MEASURED = ("latency", "throughput")
 """Metrics that come from a device rather than from the network alone."""
+
+_PROCESSES = 3  # of a measurement that decides
 
 
 def measured_keys(keys: Iterable[str], devices: tuple[DeviceSpec, ...]) -> dict[str, DeviceSpec]:
@@ -65,6 +67,7 @@ def open_device(
         "accelerator": spec.accelerator,
         "reference": reference,
         "timing": timing,
+        "process_std": spec.process_std,
     }
     if spec.via is None:
         return LocalDevice(spec.name, **how)  # type: ignore[arg-type]
@@ -93,36 +96,29 @@ def example(device: DeviceSpec, shape: Sequence[int]) -> tuple[Tensor]:
     return noise(device.batch_size, shape)
 
 
-def measure_repeatedly(
+def measure_again(
     models: Mapping[str, Sequence[Model]],
     shape: Sequence[int],
     keys: Mapping[str, DeviceSpec],
     reference: Mapping[str, float],
-    processes: int = 3,
 ) -> list[dict[str, Estimate]]:
-    """The costs `keys` of several models, each measured in several fresh processes.
+    """The costs `keys` of several models, each measured in three fresh processes.
 
-    `models` holds, for each device's name, the same models in the form that it takes. A cost is
-    the mean over the processes; its standard deviation is that between the processes, never less
-    than that within one.
+    `models` holds, for each device's name, the same models in the form that it takes.
     """
-    runs: dict[str, list[list[Estimate]]] = {key: [] for key in keys}
+    from hwnas.device import Timing
+
+    once = Timing()
+    timing = replace(once, processes=_PROCESSES, time_cap=_PROCESSES * once.time_cap)
+    taken = {}
     for spec in {spec.name: spec for spec in keys.values()}.values():
-        for _ in range(processes):
-            with open_device(spec, reference.get(spec.name)) as device:
-                taken = device.measure(models[spec.name], example(spec, shape))
-            for key, owner in keys.items():
-                if owner.name == spec.name:
-                    runs[key].append([cost_of(key, m, spec.batch_size) for m in taken])
+        with open_device(spec, reference.get(spec.name), timing) as device:
+            taken[spec.name] = device.measure(models[spec.name], example(spec, shape))
+    count = max(map(len, taken.values()))
     return [
-        {key: _combined(found) for key, found in zip(keys, each, strict=True)}
-        for each in zip(*(zip(*runs[key], strict=True) for key in keys), strict=True)
+        {key: cost_of(key, taken[spec.name][i], spec.batch_size) for key, spec in keys.items()}
+        for i in range(count)
     ]
-
-
-def _combined(found: Sequence[Estimate]) -> Estimate:
-    between = stdev(e.value for e in found) if len(found) > 1 else 0.0
-    return Estimate(mean(e.value for e in found), max(between, mean(e.std for e in found)))
 
 
 def cost_of(key: str, measurement: Measurement, batch_size: int) -> Estimate:

@@ -61,14 +61,14 @@ class Objective(_Strict):
         return tuple(found)
 
 
-_NOT_IN_TEXT = ("name", "runtime", "via", "python")
+_NOT_IN_TEXT = ("name", "runtime", "via", "python", "process_std")
 
 
 class DeviceSpec(_Strict):
     """A device: a name for the budget, and how models run on it.
 
     `via` is the command that gives a shell on its host, None for this one; `python` the Python
-    there.
+    there. `process_std` is by which measuring processes differ, where that was checked.
     """
 
     name: str = "local"
@@ -79,6 +79,7 @@ class DeviceSpec(_Strict):
     accelerator: str = "cpu"
     via: str | None = None
     python: str = "python3"
+    process_std: float | None = Field(default=None, ge=0, lt=1)
 
     @property
     def reads_onnx(self) -> bool:

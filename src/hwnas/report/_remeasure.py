@@ -26,7 +26,7 @@ def remeasure(path: Path) -> dict[str, Any]:
         DeviceError: the network cannot be measured.
     """
     from hwnas.budget import Budget
-    from hwnas.jobs import measure_repeatedly, measured_keys
+    from hwnas.jobs import measure_again, measured_keys
 
     card = Card.read(path)
     budget = Budget.parse(card.budget, metrics=card.declared) if card.budget else Budget()
@@ -35,7 +35,7 @@ def remeasure(path: Path) -> dict[str, Any]:
     costs |= {name: Estimate(value) for name, value in card.metrics.items()}
     if keys:
         models = {d.name: [_model(path, card, d)] for d in keys.values()}
-        costs |= measure_repeatedly(models, card.input_shape or (), keys, card.references)[0]
+        costs |= measure_again(models, card.input_shape or (), keys, card.references)[0]
     rows = [
         {
             "constraint": str(constraint),

@@ -12,7 +12,7 @@ from typing import Any
 
 from hwnas.device._remote.arrays import pack_arrays, unpack_arrays
 from hwnas.device._timing.memory import PeakMemory
-from hwnas.device._timing.runnable import Runnable, started
+from hwnas.device._timing.runnable import Runnable, started_copies
 from hwnas.device._worker.serving import Loaded, Worker, serve
 from hwnas.errors import DeviceError
 
@@ -39,8 +39,8 @@ class _AgentWorker(Worker):
 
     def load(self, entry: dict[str, Any], parts: list[bytes]) -> Loaded:
         """The model of a file that was sent."""
-        runnable, outputs = self._start(entry, parts)
-        return Loaded(runnable, pack_arrays(outputs))
+        copies, outputs = self._start(entry, parts)
+        return Loaded(copies, pack_arrays(outputs))
 
     def facts(self) -> dict[str, Any]:
         """Of the runtime; PyTorch is not asked for."""
@@ -52,21 +52,22 @@ class _AgentWorker(Worker):
             "torch_version": None,
         }
 
-    def _start(self, entry: dict[str, Any], parts: list[bytes]) -> tuple[Runnable, list[Any]]:
+    def _start(self, entry: dict[str, Any], parts: list[bytes]) -> tuple[list[Runnable], list[Any]]:
         settings = self._settings
         on_cpu = settings["accelerator"] == "cpu"
-        inputs = unpack_arrays(parts[entry["inputs"]])
+        packed = parts[entry["inputs"]]
         with tempfile.TemporaryDirectory(prefix="hwnas-", dir=".") as folder:
             path = Path(folder) / Path(entry["name"]).name
             path.write_bytes(parts[entry["file"]])
-            return started(
-                lambda: self._module.Session(
+            return started_copies(
+                lambda inputs: self._module.Session(
                     path,
                     inputs,
                     threads=settings["threads"],
                     precision=settings["precision"],
                     accelerator=settings["accelerator"],
                 ),
+                [unpack_arrays(packed) for _ in range(settings["copies"])],
                 entry["size"],
                 PeakMemory() if on_cpu else None,
                 one_thread=on_cpu and settings["threads"] == 1,

@@ -64,6 +64,7 @@ class RemoteDevice(WorkerDevice):
         accelerator: str = "cpu",
         reference: float | None = None,
         timing: Timing | None = None,
+        process_std: float | None = None,
         time_limit: float | None = None,
         memory_limit: int | None = None,
         energy: bool = False,
@@ -78,6 +79,7 @@ class RemoteDevice(WorkerDevice):
             accelerator=accelerator,
             reference=reference,
             timing=timing,
+            process_std=process_std,
             time_limit=time_limit,
             memory_limit=memory_limit,
             energy=energy,
@@ -95,11 +97,6 @@ class RemoteDevice(WorkerDevice):
         assert self._made.session is not None
         self._settings["session"] = self._session = self._made.session
         self._connection: Connection | None = None
-
-    def close(self) -> None:
-        """End the connection."""
-        with self._mutex:
-            self._drop()
 
     def _pack(self, request: Request, where: str, model: Model, inputs: Inputs) -> dict[str, Any]:
         packed = pack_arrays(arrays_of(inputs))
@@ -126,7 +123,7 @@ class RemoteDevice(WorkerDevice):
             try:
                 connection = self._open()
             except DeviceError as error:
-                self._drop()
+                self._end()
                 if lost is None:
                     raise
                 unreachable = error
@@ -135,7 +132,7 @@ class RemoteDevice(WorkerDevice):
             try:
                 return connection.request(request, parts)
             except ConnectionLost as error:
-                self._drop()
+                self._end()
                 lost = error
         assert lost is not None
         if unreachable is not None:
@@ -167,7 +164,7 @@ class RemoteDevice(WorkerDevice):
                 raise DeviceError(f"the canary there: {error}") from error
         return self._connection
 
-    def _drop(self) -> None:
+    def _end(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None

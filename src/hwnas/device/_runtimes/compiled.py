@@ -22,6 +22,7 @@ class TorchCompileRuntime(TorchRuntime):
 
     name: ClassVar[str] = "torch-compile"
     time_limit: ClassVar[float] = 600.0
+    copies: ClassVar[int] = 1  # each would be compiled
 
     def __init__(
         self, *, threads: int = 1, precision: str = "fp32", accelerator: str = "cpu"

@@ -30,6 +30,7 @@ class Series:
     """What the loop saw of one model.
 
     Attributes:
+        copies: of the model; the rounds take turns with them.
         calls: per block.
         cold: whether a call is so short that the cache left by the one before would show.
         raw: seconds per call, block by block.
@@ -38,6 +39,7 @@ class Series:
         error: what the model raised; it was timed no further.
     """
 
+    copies: Sequence[Runnable]
     calls: int
     cold: bool
     raw: list[float] = field(default_factory=list)
@@ -45,6 +47,11 @@ class Series:
     spent: float = 0.0
     converged: bool = False
     error: Exception | None = None
+
+    @property
+    def next(self) -> Runnable:
+        """The copy for the round that comes."""
+        return self.copies[len(self.raw) % len(self.copies)]
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,9 @@ class Samples:
     energy: float | None = None
 
     @classmethod
-    def of(cls, model: Runnable, series: Series) -> Samples:
-        """Of a model and what the loop saw of it."""
+    def of(cls, series: Series) -> Samples:
+        """What the loop saw, and what loading the first copy took."""
+        model = series.copies[0]
         return cls(
             raw=series.raw,
             ratios=series.ratios,
@@ -89,16 +97,23 @@ class Usage:
 
 
 def time_models(
-    models: Sequence[Runnable], canary: Runnable, timing: Timing
+    models: Sequence[Sequence[Runnable]], canary: Sequence[Runnable], timing: Timing
 ) -> tuple[list[Series], list[float], Usage]:
     """Time every model against the canary; see `Timing` for when each one is done.
+
+    Each is given as one or more copies. They take turns, since the same network differs by where
+    in memory it lies, which further calls of one copy would not show.
 
     Returns the series of the models, the canary's seconds per call, and what the process used.
     """
     canary_calls = _calls(_warm_up(canary, timing), timing)
-    series = [_opened(model, timing) for model in models]
+    series = [_opened(copies, timing) for copies in models]
     canary_series: list[float] = []
     order = random.Random(0)  # in a fixed order each model would always have the same neighbour
+
+    def time_canary() -> None:
+        canary_series.append(_block(order.choice(canary), canary_calls))
+
     collecting = gc.isenabled()
     gc.disable()
     before = _usage()
@@ -107,16 +122,16 @@ def time_models(
         while remaining:
             order.shuffle(remaining)
             start = time.perf_counter()
-            canary_series.append(_block(canary, canary_calls))
+            time_canary()
             for index in remaining:
-                one, model = series[index], models[index]
+                one = series[index]
                 try:
-                    seconds = _block(model, one.calls, cold=one.cold)
+                    seconds = _block(one.next, one.calls, cold=one.cold)
                 except Exception as error:  # noqa: BLE001 - a model may raise anything
                     one.error = error
                     continue
                 one.raw.append(seconds)
-                canary_series.append(_block(canary, canary_calls))
+                time_canary()
                 one.ratios.append(2 * one.raw[-1] / sum(canary_series[-2:]))
                 now = time.perf_counter()
                 one.spent, start = one.spent + now - start, now
@@ -127,13 +142,13 @@ def time_models(
     return series, canary_series, _difference(before, _usage())
 
 
-def _opened(model: Runnable, timing: Timing) -> Series:
+def _opened(copies: Sequence[Runnable], timing: Timing) -> Series:
     """Warm the model up and plan its blocks."""
     try:
-        seconds = _warm_up(model, timing)
+        seconds = _warm_up(copies, timing)
     except Exception as error:  # noqa: BLE001 - a model may raise anything; the others go on
-        return Series(1, cold=False, error=error)
-    return Series(_calls(seconds, timing), cold=seconds < _LONG)
+        return Series(copies, 1, cold=False, error=error)
+    return Series(copies, _calls(seconds, timing), cold=seconds < _LONG)
 
 
 def _block(model: Runnable, calls: int, *, cold: bool = True) -> float:
@@ -159,12 +174,16 @@ def _done(one: Series, timing: Timing) -> bool:
     return last or one.converged
 
 
-def _warm_up(model: Runnable, timing: Timing) -> float:
-    """Run as often as asked, or until it gets no faster; or a quarter of the cap is over.
+def _warm_up(copies: Sequence[Runnable], timing: Timing) -> float:
+    """Run each copy as often as asked, or until it gets no faster; all within a quarter of the cap.
 
-    Returns seconds per call, of one call at least.
+    Returns seconds per call of the fastest, of one call of each at least.
     """
-    end = time.perf_counter() + timing.time_cap / 4
+    return min(_warmed(one, timing, timing.time_cap / 4 / len(copies)) for one in copies)
+
+
+def _warmed(model: Runnable, timing: Timing, seconds_at_most: float) -> float:
+    end = time.perf_counter() + seconds_at_most
     fastest, steady = model.block(1), 0
     if timing.warm_up is not None:
         for _ in range(timing.warm_up - 1):

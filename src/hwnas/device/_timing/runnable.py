@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -53,23 +53,36 @@ class Runnable(ABC):
         return now() - start
 
 
-_Loaded = TypeVar("_Loaded", bound=Runnable)
+_Inputs = TypeVar("_Inputs")
+_LARGE = 64 << 20  # bytes of a model that is loaded once only
 
 
-def started(
-    start: Callable[[], _Loaded], size: int, memory: PeakMemory | None, *, one_thread: bool
-) -> tuple[_Loaded, list[Any]]:
-    """Call `start`, run what it loads once, and note what that took; with the first outputs.
+def started_copies(
+    start: Callable[[_Inputs], Runnable],
+    inputs: Sequence[_Inputs],
+    size: int,
+    memory: PeakMemory | None,
+    *,
+    one_thread: bool,
+) -> tuple[list[Runnable], list[Any]]:
+    """Call `start` for each of `inputs`, once if the model is large, and run what it loads once.
 
     `one_thread`: the calling thread does all the work, so that its CPU time is the clock.
+
+    Returns the copies, of which the first knows what loading and running it took; and its outputs.
     """
     if memory:
         memory.start()
     begin = time.perf_counter()
-    runnable = start()
-    outputs = runnable.outputs()
-    runnable.cold_start = time.perf_counter() - begin
-    runnable.size, runnable.peak_memory = size, memory.bytes if memory else None
+    first = start(inputs[0])
+    outputs = first.outputs()
+    first.cold_start = time.perf_counter() - begin
+    first.size, first.peak_memory = size, memory.bytes if memory else None
+    copies = [first]
+    for given in inputs[1:] if size <= _LARGE else ():
+        copies.append(start(given))
+        copies[-1].outputs()
     if one_thread:
-        runnable.clock = "cpu"
-    return runnable, outputs
+        for one in copies:
+            one.clock = "cpu"
+    return copies, outputs

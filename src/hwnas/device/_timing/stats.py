@@ -88,6 +88,48 @@ def median_interval(samples: Sequence[float], confidence: float) -> tuple[float,
     return float(np.median(ordered)), float(ordered[k - 1]), float(ordered[-k])
 
 
+def between_processes(
+    intervals: Sequence[tuple[float, float, float]], confidence: float, process_std: float
+) -> tuple[float, float, float]:
+    """What one process or several tell of the median over all processes, with its interval.
+
+    A process draws a factor of its own for each network: memory lies elsewhere in it. So the
+    interval of the samples of one process is too narrow. To its variance comes that between
+    processes: the known one, or what the processes show beyond what they cannot know of
+    themselves if that is more.
+
+    Args:
+        intervals: median, low and high within each process.
+        confidence: of those, and of the result.
+        process_std: relative standard deviation between processes.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    logs = [math.log(median) for median, _, _ in intervals]
+    centre, count = sum(logs) / len(logs), len(logs)
+    sides = [
+        sum(math.log(interval[side] / interval[0]) ** 2 for interval in intervals) / count
+        for side in (1, 2)
+    ]
+    between = process_std**2
+    if count > 1:
+        seen = sum((one - centre) ** 2 for one in logs) / (count - 1)
+        between = max(between, seen - sum(sides) / 2 / z**2)
+    low, high = (math.sqrt((side + z**2 * between) / count) for side in sides)
+    median = math.exp(centre) if count > 1 else intervals[0][0]
+    return median, median * math.exp(-low), median * math.exp(high)
+
+
+def width_within(width: float, confidence: float, process_std: float, processes: int) -> float:
+    """The half width that is left for one process, if `width` is that of the result of several.
+
+    Where the processes alone differ by nearly as much, half of `width` in place of ever more
+    rounds that would tell little.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    left = width**2 - (z * process_std) ** 2 / processes
+    return math.sqrt(max(left, (width / 2) ** 2) * processes)
+
+
 def drifted(
     interval: tuple[float, float, float], confidence: float, *, before: float = 1, after: float
 ) -> tuple[float, float, float]:

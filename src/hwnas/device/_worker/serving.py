@@ -33,16 +33,16 @@ _M_MMAP_THRESHOLD = -3
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that can be timed, and what is to be sent back: its outputs, as bytes, or nothing."""
+    """Copies of a model to be timed, and what is sent back: its outputs, as bytes, or nothing."""
 
-    runnable: Runnable
+    copies: Sequence[Runnable]
     outputs: bytes = b""
 
 
 class Worker(ABC):
     """Loads models in this process, by the settings that were sent."""
 
-    canary: Runnable
+    canary: Sequence[Runnable]
     greeting: Sequence[bytes] = ()
     """What is sent back when it is ready."""
 
@@ -95,7 +95,7 @@ def _measure(
     count = len(header["models"])
     results: list[dict[str, Any]] = [{} for _ in range(count)]
     outputs = [b""] * count
-    loaded: dict[int, Runnable] = {}
+    loaded: dict[int, Sequence[Runnable]] = {}
     for index, model in enumerate(header["models"]):
         send(replies, {"event": "step", "where": model["where"], "model": index})
         try:
@@ -103,7 +103,7 @@ def _measure(
         except Exception as error:  # noqa: BLE001 - a model may raise anything
             results[index] = _fault(error, model["where"])
         else:
-            loaded[index], outputs[index] = one.runnable, one.outputs
+            loaded[index], outputs[index] = one.copies, one.outputs
     if not loaded:
         return {"results": results}, outputs
     send(replies, {"event": "step", "where": "while timing", "count": len(loaded)})
@@ -115,14 +115,14 @@ def _measure(
         where = header["models"][index]["where"]
         if meter is not None:
             send(replies, {"event": "step", "where": where, "model": index})
-        results[index] = _result(loaded[index], one_series, where, meter)
+        results[index] = _result(one_series, where, meter)
     environment = {
         **conditions(usage, settings["threads"]),
         **worker.facts(),
         "threads": settings["threads"],
         "batch_size": settings["batch_size"],
         "precision": settings["precision"],
-        "clock": worker.canary.clock,
+        "clock": worker.canary[0].clock,
     }
     reply = {
         "results": results,
@@ -133,17 +133,15 @@ def _measure(
     return reply, outputs
 
 
-def _result(
-    model: Runnable, series: Series, where: str, meter: EnergyMeter | None
-) -> dict[str, Any]:
+def _result(series: Series, where: str, meter: EnergyMeter | None) -> dict[str, Any]:
     try:
         if series.error is not None:
             raise series.error
         if meter is not None:
-            model.energy = energy_of(model, meter)
+            series.copies[0].energy = energy_of(series.copies[0], meter)
     except Exception as error:  # noqa: BLE001 - a model may raise anything
         return _fault(error, where)
-    return {"samples": Samples.of(model, series).to_dict()}
+    return {"samples": Samples.of(series).to_dict()}
 
 
 def _fault(error: Exception, where: str) -> dict[str, Any]:

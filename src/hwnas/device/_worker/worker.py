@@ -25,7 +25,8 @@ class _LocalWorker(Worker):
             precision=settings["precision"],
             accelerator=settings["accelerator"],
         )
-        self.canary = load_canary(self._runtime)
+        self._copies: int = settings["copies"]
+        self.canary = load_canary(self._runtime, self._copies)
 
     def load(self, entry: dict[str, Any], parts: list[bytes]) -> Loaded:
         """The model, checked against the eager one."""
@@ -38,7 +39,8 @@ class _LocalWorker(Worker):
             # The bytes come from the process that started this one, over a private pipe: its own
             # objects, not data from outside.
             source = cloudpickle.loads(parts[entry["module"]])
-        return Loaded(self._runtime.load(source, tensors, check=self._check))
+        copies = self._runtime.load_copies(source, tensors, self._copies, check=self._check)
+        return Loaded(copies)
 
     def facts(self) -> dict[str, Any]:
         """Of the runtime, and PyTorch's version."""
