@@ -309,22 +309,30 @@ def _load(wanted: bool) -> Iterator[None]:
 
 
 def intervals(quick: bool) -> list[Row]:
-    """How many 95 % intervals of short sessions hold the long-run value."""
+    """How many 95 % intervals of short sessions hold the long-run value.
+
+    Each session has a process of its own, and so has each of the long runs between them, whose
+    median is the truth.
+    """
     from hwnas import LocalDevice
     from hwnas.device import Timing
 
     (path,), rows = exported(networks(1), image()), []
-    processes, repetitions = (5, 4) if quick else (10, 5)
+    runs, repetitions = (5, 4) if quick else (10, 5)
     long = Timing(width=None, time_cap=60, rounds=(150, 150) if quick else (400, 400))
     reference: float | None = None
     short, truths = [], []
     with noting(rows, "intervals"):
-        for process in range(processes):
-            with LocalDevice(reference=reference) as device:
-                short += [device.measure([path], image())[0] for _ in range(repetitions)]
-                truths.append(device.measure_each([path], image(), timing=long)[0].median)
-                reference = device.reference
-            say(f"process {process + 1}: long run {truths[-1]:.3f} ms")
+        for run in range(runs):
+            for timing in (*[None] * repetitions, long):
+                with LocalDevice(reference=reference, timing=timing) as device:
+                    (one,) = device.measure([path], image())
+                    reference = device.reference
+                if timing is None:
+                    short.append(one)
+                else:
+                    truths.append(one.median)
+            say(f"run {run + 1}: {truths[-1]:.3f} ms")
     truth = median(truths)
     held = fmean(one.low <= truth <= one.high for one in short)
     width = median((one.high - one.low) / 2 / one.median for one in short)
@@ -333,6 +341,7 @@ def intervals(quick: bool) -> list[Row]:
         *rows,
         Row(figure, held, "", 0.9, "higher"),
         Row("their half width, median", width, "", None, "lower"),
+        Row("their medians, variation", stdev(x.median for x in short) / truth, "", None, "lower"),
         Row("long runs, variation between processes", stdev(truths) / truth, "", None, "lower"),
     ]
 
