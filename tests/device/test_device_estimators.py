@@ -98,7 +98,10 @@ def test_parts_compute_what_the_network_computes(way) -> None:
     for node, (part, given) in zip(live, parts.cut(range(len(live)), Path()), strict=True):
         output = part(*given)
         if node in expected:
-            assert torch.allclose(output, expected[node], equal_nan=True), node
+            # Kernels round in an order that depends on where in memory their inputs lie.
+            torch.testing.assert_close(
+                output, expected[node], rtol=1e-5, atol=1e-6, equal_nan=True, msg=str(node)
+            )
             checked += 1
     assert checked > 10
     want = model(*inputs)

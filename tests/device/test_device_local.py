@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import os
 import signal
@@ -95,24 +94,6 @@ def test_a_larger_net_is_slower_in_onnx_runtime(ort: LocalDevice, tmp_path: Path
         assert one.canary is not None
 
 
-def test_a_larger_net_is_slower_in_eager_pytorch(eager: LocalDevice) -> None:
-    small, large = net(2), net(64)
-    state, flags = copy.deepcopy(small.state_dict()), [m.training for m in small.modules()]
-    first, second = eager.measure([small, large], X)
-    assert first.median < second.median
-    assert first.environment.runtime == "torch"
-    assert [m.training for m in small.modules()] == flags
-    assert all(torch.equal(v, state[k]) for k, v in small.state_dict().items())
-
-
-def test_the_reference_is_the_first_canary_and_stays(eager: LocalDevice) -> None:
-    (first,) = eager.measure([net(2)], X)
-    (second,) = eager.measure([net(2)], X)
-    assert first.canary is not None
-    assert second.canary is not None
-    assert first.canary.reference == second.canary.reference == eager.reference
-
-
 def test_values_are_reported_at_the_reference_speed() -> None:
     with LocalDevice(runtime="torch", timing=QUICK, reference=1000.0) as device:
         (one,) = device.measure([net(8)], X)
@@ -132,21 +113,8 @@ def test_the_cap_ends_what_does_not_converge() -> None:
     assert one.n >= timing.rounds[0]
 
 
-def test_every_model_can_have_its_own_inputs(eager: LocalDevice) -> None:
-    models: list[nn.Module] = [nn.Conv2d(3, 4, 3), nn.Bilinear(4, 5, 6)]
-    inputs = [(X,), (torch.zeros(1, 4), torch.zeros(1, 5))]
-    assert len(eager.measure(models, inputs)) == 2
-    assert eager.measure([], X) == []
-
-
 def test_what_a_model_prints_does_no_harm(eager: LocalDevice) -> None:
     assert eager.measure([Chatty()], X)[0].median > 0
-
-
-def test_a_model_that_raises_is_named(eager: LocalDevice) -> None:
-    with pytest.raises(DeviceError, match=r"'eager': model 2 of 2 \(Raises\): ZeroDivisionError"):
-        eager.measure([net(2), Raises()], X)
-    assert eager.measure([net(2)], X)[0].median > 0
 
 
 def test_a_model_that_kills_its_process_is_named_and_the_device_lives(eager: LocalDevice) -> None:
@@ -164,10 +132,6 @@ def test_a_file_that_is_not_onnx_is_named(ort: LocalDevice, tmp_path: Path) -> N
 def test_usage_errors_come_before_any_measurement(eager: LocalDevice) -> None:
     with pytest.raises(DeviceError, match=r"batches of 1"):
         eager.measure([net(2)], torch.zeros(4, 3, 16, 16))
-    with pytest.raises(DeviceError, match=r"a list of models"):
-        eager.measure(net(2), X)  # type: ignore[arg-type]
-    with pytest.raises(DeviceError, match=r"1 tuples of inputs for 2 models"):
-        eager.measure([net(2), net(2)], [(X,)])
     broken = net(2)
     broken.lock = threading.Lock()  # type: ignore[assignment]
     with pytest.raises(DeviceError, match=r"cannot be sent"):
@@ -270,12 +234,6 @@ def test_a_device_that_nobody_closed_ends_with_its_process() -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     assert float(done.stdout) > 0
-
-
-def test_a_closed_device_opens_again(eager: LocalDevice) -> None:
-    eager.close()
-    eager.close()
-    assert eager.measure([net(2)], X)[0].median > 0
 
 
 def _running(pid: int) -> bool:

@@ -23,7 +23,6 @@ def test_the_table_is_what_is_measured() -> None:
     assert (first.median, second.median) == (2.0, 0.5)
     assert first.low == first.high == 2.0
     assert first.throughput == 2000
-    assert Measurement.from_dict(first.to_dict()) == first
 
 
 def test_noise_is_that_of_the_seed() -> None:
@@ -39,8 +38,6 @@ def test_noise_is_that_of_the_seed() -> None:
 def test_what_has_no_latency_is_named_and_the_rest_is_told() -> None:
     with device() as phone:
         first, second, third = phone.measure_each([nn.GELU(), nn.ReLU(), nn.Tanh()], X)
-        with pytest.raises(ModelFault, match="model 1 of 1"):
-            phone.measure([nn.GELU()], X)
     assert isinstance(first, ModelFault)
     assert str(first) == "device 'phone': model 1 of 3 (GELU): KeyError: 'GELU'"
     assert isinstance(second, Measurement)

@@ -24,7 +24,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(condition, process: subprocess.Popen[str] | None = None, seconds: float = 60) -> None:
+def wait_for(condition, process: subprocess.Popen[str] | None = None, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         if process is not None and process.poll() is not None:

@@ -86,8 +86,8 @@ def test_a_torn_journal_is_mended(hwnas, folder: Path) -> None:
 
 def test_two_coordinators(hwnas, folder: Path) -> None:
     """A second search on a running job is refused, and names the first."""
-    process = start(folder, *("pause=3" if a == "pause=0.15" else a for a in SEARCH))
-    wait_for(lambda: len(results(folder)) >= 1, process)
+    process = start(folder, *("pause=3600" if a == "pause=0.15" else a for a in SEARCH))
+    wait_for(lambda: list((folder / "job/trials").glob("*")), process)
     second = hwnas("search", "--resume", "--job", "job", check=False)
     assert second.returncode == 1
     assert f"is being run by process {process.pid}" in second.stderr

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+from pathlib import Path
 
-from hwnas.device._base import Inputs
+from torch import Tensor, nn
+
+from hwnas.device._base import Inputs, Model
 from hwnas.errors import DeviceError
 
 
 def per_model(
-    inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]], count: int
+    inputs: Tensor | tuple[Tensor, ...] | list[tuple[Tensor, ...]], models: Sequence[Model]
 ) -> list[Inputs]:
-    """The inputs of `count` models, as `Device.measure_each` takes them; one tuple for each.
+    """The inputs of `models`, as `Device.measure_each` takes them; one tuple for each.
 
     Raises:
-        DeviceError: they are something else.
+        DeviceError: they are something else, or `models` is a single one.
     """
+    if isinstance(models, (str, Path, nn.Module)):
+        raise DeviceError("what is measured is a list of models: [model]")
+    count = len(models)
     if isinstance(inputs, Tensor):
         inputs = (inputs,)
     each = inputs if isinstance(inputs, list) else [inputs] * count

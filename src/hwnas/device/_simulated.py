@@ -59,7 +59,7 @@ class SimulatedDevice(Device):
         parts: bool = False,
     ) -> list[Measurement | ModelFault]:
         """The latency of each model; a fault where the function raises or gives no latency."""
-        each = per_model(inputs, len(models))
+        each = per_model(inputs, models)
         with self._mutex:
             return [
                 self._one(models[index], tensors, where_of(models, index))

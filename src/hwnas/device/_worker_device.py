@@ -169,9 +169,7 @@ class WorkerDevice(Device):
         parts: bool = False,
     ) -> list[Measurement | ModelFault]:
         """Latency in ms of one call of each model on the whole batch; see `Device.measure_each`."""
-        if isinstance(models, (str, Path, nn.Module)):
-            raise DeviceError(f"device '{self.name}' measures a list of models: [model]")
-        each = per_model(inputs, len(models))
+        each = per_model(inputs, models)
         for index, tensors in enumerate([] if parts else each):
             self._check_batch(where_of(models, index), tensors)
         wanted = timing or self.timing or Timing()

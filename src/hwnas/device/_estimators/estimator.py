@@ -94,7 +94,7 @@ class Estimator(Closing):
             DeviceError: a network has no items, or none of them can be measured.
             ModelFault: a network cannot be taken apart.
         """
-        each = per_model(inputs, len(models))
+        each = per_model(inputs, models)
         networks = self._taken_apart(models, each)
         faults = self._measure(networks)
         self._set_reference()
@@ -107,7 +107,7 @@ class Estimator(Closing):
         self, models: Sequence[Model], inputs: Tensor | Inputs | list[Inputs]
     ) -> list[Item]:
         """The distinct items that `estimates` would have to measure, in order."""
-        networks = self._taken_apart(models, per_model(inputs, len(models)))
+        networks = self._taken_apart(models, per_model(inputs, models))
         return [part.item for _, _, part in self._new(networks)]
 
     def reset(self) -> None:
