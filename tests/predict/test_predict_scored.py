@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hwnas.errors import ArchError, HwnasError, PredictError, UsageError
-from hwnas.predict import OfaAccuracy, read_scored
+from hwnas.predict import OFA_RESOLUTIONS, OfaAccuracy, read_scored
 from hwnas.space import SizedSpace
 from hwnas.zoo import ofa_mobilenetv3, read_nasbench201, read_ofa
 from support import data_path
@@ -82,14 +82,15 @@ def test_the_accuracies_of_once_for_all() -> None:
     accuracy = OfaAccuracy(data_path("ofa/acc_predictor.pth"))
     told = accuracy([ofa(7, 6, 4, 224), ofa(3, 3, 2, 160)])
     assert told == pytest.approx([0.836, 0.753], abs=5e-4)
-    space = SizedSpace(ofa_mobilenetv3(), (128, 224))
+    space = SizedSpace(ofa_mobilenetv3(), OFA_RESOLUTIONS)
     rng = np.random.default_rng(0)
     archs = [space.sample(rng) for _ in range(20)]
     several = accuracy(archs)
     assert several == pytest.approx([accuracy([arch])[0] for arch in archs])
     assert ((several > 0.7) & (several < 0.84)).all()
-    with pytest.raises(ArchError, match="'resolution' is 132"):
-        accuracy([ofa(3, 3, 2, 132)])
+    for untrained in (128, 144, 180):
+        with pytest.raises(ArchError, match=f"'resolution' is {untrained}"):
+            accuracy([ofa(3, 3, 2, untrained)])
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:

@@ -25,8 +25,6 @@ EPILOG = (
     "Example: hwnas predict nas nasbench201 --candidates arch_generated_by_metad2a.txt "
     "--device phone --limit '18 ms'"
 )
-_SMALLEST = 128
-"""Latencies of Once-for-All's networks were published from this size of images on."""
 
 
 def nas(
@@ -193,7 +191,7 @@ def _evolved(
     space, model = known.space, None
     if accuracy.endswith(".pth"):
         model = OfaAccuracy(accuracy)
-        space = SizedSpace(space, [size for size in OFA_RESOLUTIONS if size >= _SMALLEST])
+        space = SizedSpace(space, OFA_RESOLUTIONS)
     else:
         model = _refs.load(accuracy)
         if not callable(model):

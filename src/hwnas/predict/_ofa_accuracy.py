@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwnas.errors import PredictError
+from hwnas.errors import ArchError, PredictError
 from hwnas.predict._descriptors.encodings import encode_ofa
 from hwnas.predict._import.plain import read_plain
-from hwnas.space import Arch
+from hwnas.space import RESOLUTION, Arch
 
-OFA_RESOLUTIONS = tuple(range(112, 225, 16))
-"""The image sizes that the predictor knows."""
+OFA_RESOLUTIONS = (160, 176, 192, 208, 224)
+"""The image sizes that the predictor was trained with: the weights of the three smaller ones that
+it has inputs for are as they were drawn, and what it says of them is noise."""
+
+_ENCODED = tuple(range(112, 225, 16))
 
 _SHAPES = {0: (400, 128), 2: (400, 400), 4: (400, 400), 6: (1, 400)}
 
@@ -55,7 +58,13 @@ class OfaAccuracy:
         Raises:
             ArchError: one is no arch of the space, or its resolution is none of `OFA_RESOLUTIONS`.
         """
-        x = encode_ofa(archs, OFA_RESOLUTIONS).astype(np.float64)
+        for arch in archs:
+            if arch.get(RESOLUTION, OFA_RESOLUTIONS[-1]) not in OFA_RESOLUTIONS:
+                raise ArchError(
+                    f"'{RESOLUTION}' is {arch[RESOLUTION]}; accuracies are known for "
+                    f"{', '.join(map(str, OFA_RESOLUTIONS))}"
+                )
+        x = encode_ofa(archs, _ENCODED).astype(np.float64)
         for weight, bias in self._layers[:-1]:
             x = np.maximum(x @ weight.T + bias, 0.0)
         weight, bias = self._layers[-1]
