@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks._data import DATA
 from benchmarks._rows import Row
 from hwnas.predict import (
+    DEFAULT,
     OFA_RESOLUTIONS,
     DevicePredictor,
     OfaAccuracy,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from hwnas.predict import LatencyPredictor
     from hwnas.space import Arch
 
-METHOD = "metabma"
+METHOD = DEFAULT
 MEASURED = 10
 FINALISTS = 5
 _LIMITS = {

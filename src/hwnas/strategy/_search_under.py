@@ -39,11 +39,11 @@ def search_under(
     """The best arch of a space under a latency limit, where a model tells each arch's accuracy.
 
     Aging evolution, as `RegularizedEvolution` has it, in generations of `children`, so that both
-    models are asked about many archs at once; a child has one or several mutations. An arch that
-    is predicted to break the limit (mean + z std) loses against one that keeps it, and of two that
-    break it the smaller violation wins. `pick_under` then picks among all that were seen, and takes
-    `confidence`, `measure` and `finalists`. A space of fewer archs than an evolution would see is
-    passed through whole.
+    models are asked about many archs at once; a child has one or several mutations. An arch that is
+    predicted to break the limit loses against one that keeps it, and of two that break it the
+    smaller violation wins: by mean + z std, or by the mean where finalists will be measured.
+    `pick_under` then picks among all that were seen, and takes `confidence`, `measure` and
+    `finalists`. A space of fewer archs than an evolution would see is passed through whole.
 
     Args:
         candidates: the space; its other limits are kept.
@@ -67,7 +67,8 @@ def search_under(
         if archs:
             return pick_under(archs, np.asarray(score(archs)), predictor, limit, **options)
     rng = np.random.default_rng(seed)
-    z = NormalDist().inv_cdf(confidence)
+    # What will be measured may as well lie at the limit: a safe finalist is seen on the way there.
+    z = NormalDist().inv_cdf(confidence) if measure is None else 0.0
     space = candidates.space
     seen: dict[bytes, tuple[Arch, float]] = {}
     alive: list[tuple[Arch, tuple[float, float]]] = []
