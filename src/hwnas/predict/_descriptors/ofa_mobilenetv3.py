@@ -106,7 +106,8 @@ class OfaDescriptor(Descriptor):
 
     - `structure` (8): depth of each stage, all blocks, resolution, its square.
     - `physics` (8): MACs of the 1x1 convolutions, of the depthwise ones of kernel 3, 5 and 7;
-      parameters; elements read and written; blocks; sum of the kernels.
+      parameters; elements read and written; blocks; sum of the kernels. Norms and
+      squeeze-and-excite are left out.
     - `decisions` (145): one-hot kernels, expansions and resolutions (128 to 224, in steps of 4).
     - `scaled` (120): one-hot kernels and expansions, times the square of the resolution.
     """
