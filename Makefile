@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test browser sshd lint docs-test bench tables peers clean
+.PHONY: help venv demo test browser sshd lint docs-test bench tables priors peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make docs-test  run every code block of README and docs"
 	@echo "make bench      the main benchmark, short form"
+	@echo "make priors     fit the shipped latency predictors again on the published data"
 	@echo "make peers      install the tools that benchmarks compare with, apart from hwnas"
 
 venv: $(STAMP)
@@ -60,6 +61,10 @@ tables: venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.predict --json predict.json
 	$(BIN)/python -m benchmarks.help_tables predict.json
+
+# The predictors that come with hwnas; needs the published data, too.
+priors: venv
+	$(BIN)/python -m benchmarks.priors
 
 # The peers need other versions of packages than hwnas, so each has an environment of its own.
 peers: .peers/nni/.installed

@@ -214,11 +214,11 @@ def known_before(
 
 def _has_prior(reference: str, task: str | None, input_shape: str | None) -> bool:
     """Whether a prior comes with the space, for inputs of that shape."""
-    from hwnas.predict import load_prior, prior_spaces
+    from hwnas.predict import prior_card, prior_spaces
 
     if reference not in prior_spaces():
         return False
-    at = load_prior(reference).input_shape
+    at = prior_card(reference).input_shape
     return at in (None, shaped_space(reference, task, input_shape, at)[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -18,30 +19,21 @@ def cards(
     json: JsonOption = False,
 ) -> None:
     """The predictors that come with hwnas: made of which data, how good, what they do not know."""
-    from hwnas.predict import load_prior, prior_card, prior_spaces
-
-    if space is not None:
-        card = prior_card(space)
-        if json:
-            print_json({"space": space, "card": card})
-        else:
-            say(card.rstrip())
-        return
-    found = [(name, load_prior(name)) for name in prior_spaces()]
-    if json:
-        print_json(
-            [
-                {"space": name, "predictor": one.name, "input_shape": one.input_shape}
-                for name, one in found
-            ]
-        )
-        return
     from rich.table import Table
 
+    from hwnas.predict import prior_card, prior_spaces
+
+    found = [prior_card(name) for name in ([space] if space else prior_spaces())]
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    if space:
+        say(found[0].text.rstrip())
+        return
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for head in ("space", "predictor", "input", "card"):
         table.add_column(head)
-    for name, one in found:
+    for one in found:
         shape = ",".join(map(str, one.input_shape)) if one.input_shape else "any size"
-        table.add_row(name, one.name, shape, command("predict", "cards", name))
+        table.add_row(one.space, one.predictor, shape, command("predict", "cards", one.space))
     print_wide(table)

@@ -23,7 +23,7 @@ from hwnas.predict._import import (
 from hwnas.predict._known import DEFAULT, known_predictor
 from hwnas.predict._metabma import MetaBMA
 from hwnas.predict._ofa_accuracy import OFA_RESOLUTIONS, OfaAccuracy
-from hwnas.predict._priors import load_prior, prior_card, prior_spaces
+from hwnas.predict._priors import PriorCard, load_prior, prior_card, prior_spaces
 from hwnas.predict._registry import load_predictor, make_predictor
 from hwnas.predict._scores import Scores, expected_error, score
 from hwnas.predict._sources import RESOLUTION, Provenance, SourceTable
@@ -52,6 +52,7 @@ __all__ = [
     "PredictedLatency",
     "Prediction",
     "PredictorState",
+    "PriorCard",
     "Provenance",
     "Sample",
     "ScoredArchs",
