@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,13 @@ from statistics import mean
 
 import numpy as np
 
+from benchmarks._data import DATA
 from benchmarks._help_protocol import SPLITS, Protocol, adapted, designs, evaluate, protocol
 from hwnas.predict import LatencyPredictor, load_predictor, make_predictor
 from hwnas.space import Arch
 
 METHOD = "metabma"
 ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("HWNAS_TEST_DATA", ROOT.parent / "shared" / "data"))
 PRIORS = ROOT / "src" / "hwnas" / "predict" / "priors"
 CHECKS = ROOT / "tests" / "predict" / "priors.json"
 """Predictions of the priors for a made-up device: a test sees where code and files part."""
