@@ -446,6 +446,10 @@ def test_hat_tables_that_are_wrong(tmp_path: Path) -> None:
     assert found.table.devices == ("h",)
     assert "line 4: 'encoder_self_attention_heads_avg' is no average of 6" in found.notes[1]
     assert "line 5 ('slow' is no number)" in found.devices[0].notes[0]
+    with pytest.raises(PredictError, match="is a table of HAT, whose space is 'hat'"):
+        read_sources(tmp_path / "h.csv", SPACE)
+    with pytest.raises(PredictError, match="no device 'pi'; it has h"):
+        read_sources(tmp_path / "h.csv", "hat", devices=["pi"])
     names[names.index("decoder_embed_dim")] = "x"
     path = write_csv(tmp_path / "h.csv", names, rows[1:])
     with pytest.raises(PredictError, match="without the column 'decoder_embed_dim'"):

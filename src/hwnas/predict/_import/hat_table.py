@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -33,14 +34,14 @@ _FIELDS: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {
 """For each last part of our labels HAT's column, and the values of the networks it measured."""
 
 
-def read_hat_table(path: Path, cells: Cells) -> RawTable:
+def read_hat_table(path: Path, cells: Cells, devices: Sequence[str]) -> RawTable:
     """One device, named as the file: the latency of encoder and decoder together.
 
     The table has averages over layers, so its networks are not known layer by layer. Each row
     stands for an arch with the same ten averages (`hwnas.zoo.hat_features`), as even as there is.
 
     Raises:
-        PredictError: a column is missing.
+        PredictError: a column is missing, or the file is not of one of `devices`.
     """
     needed = {*PARTS.values(), *(f"{part}_embed_dim" for part in _FIELDS)}
     needed |= {f"{part}_layer_num" for part in _FIELDS}
@@ -56,6 +57,7 @@ def read_hat_table(path: Path, cells: Cells) -> RawTable:
     rows.table.notes.append(
         "the table tells averages over layers; each arch is one that has the same averages"
     )
+    rows.keep(devices)
     return rows.table
 
 

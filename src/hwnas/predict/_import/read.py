@@ -102,7 +102,9 @@ def _raw(
         raise UsageError(f"{path}: give a folder in HELP's layout, or a .csv or .parquet file")
     cells = read_cells(path)
     if set(cells.names) >= HAT_COLUMNS:
-        return read_hat_table(path, cells)
+        if name != "hat":
+            raise PredictError(f"{path} is a table of HAT, whose space is 'hat'")
+        return read_hat_table(path, cells, devices)
     found = load_space(space, input_shape, num_classes) if isinstance(space, str) else space
     archs = ArchReader(name, found)
     if set(cells.names) >= STORE_COLUMNS:

@@ -50,6 +50,12 @@ class Rows:
         column.rows.append(number)
         column.archs.append(place)
 
+    def keep(self, devices: Sequence[str]) -> None:
+        """Leave out other devices; PredictError if one is not there."""
+        _check_devices(self._path, devices, list(self.table.columns))
+        if devices:
+            self.table.columns = {name: self.table.columns[name] for name in devices}
+
 
 def read_table(path: Path, cells: Cells, archs: ArchReader, devices: Sequence[str]) -> RawTable:
     """Rows with an `arch`, and either `device` and `latency` or a column for each device.
@@ -74,7 +80,7 @@ def read_table(path: Path, cells: Cells, archs: ArchReader, devices: Sequence[st
             for name in devices or others:
                 rows.put(name, number, place, row[name])
     if long:
-        _keep(path, rows.table, devices)
+        rows.keep(devices)
     return rows.table
 
 
@@ -113,7 +119,7 @@ def read_measurements(
             rows.put(name, one.number, place, one.row["median"])
     if others := len(cells.rows) - len(found):
         rows.table.notes.append(f"{others} measurements of other things are passed over")
-    _keep(path, rows.table, devices)
+    rows.keep(devices)
     return rows.table
 
 
@@ -161,12 +167,6 @@ def _names(rows: Sequence[dict[str, Any]]) -> list[str]:
         told = ", ".join(f"{name} {row.get(name)}" for name in differing)
         names.append(f"{device} ({told})" if told else device)
     return names
-
-
-def _keep(path: Path, table: RawTable, devices: Sequence[str]) -> None:
-    _check_devices(path, devices, list(table.columns))
-    if devices:
-        table.columns = {name: table.columns[name] for name in devices}
 
 
 def _check_devices(path: Path, wanted: Sequence[str], known: Sequence[str]) -> None:
