@@ -272,7 +272,7 @@ def test_brp_nas_learns_from_hundreds() -> None:
     device: DevicePredictor = predictor.adapt(archs, additive(archs))
     scores = score(device.predict(others), additive(others))
     assert scores.spearman > 0.95
-    assert scores.coverage > 0.7
+    assert scores.coverage > 0.6
 
 
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 8))
