@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from statistics import fmean, median, stdev
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,11 @@ class Host:
         self.walk = max(-0.4, min(0.4, self.walk + self.random.uniform(-0.01, 0.01)))
         jitter = 1 + abs(self.random.gauss(0, self.noise))
         return truth * self.factor * (1 + self.walk) * jitter
+
+
+class Steady(Host):
+    def seconds(self, truth: float) -> float:
+        return truth
 
 
 class Simulated(Runnable):
@@ -127,6 +133,27 @@ def test_copies_take_turns() -> None:
     assert [copy.blocks for copy in copies] == [copies[0].blocks] * 3
     assert min(copy.blocks for copy in canary) > 60
     assert sum(one.ratios) / 60 == pytest.approx(5.0, rel=0.005)
+
+
+def noise_between_processes(copies: int) -> float:
+    """Of the median, on a steady host where each copy is by 1 % faster or slower than another."""
+    draws, medians = random.Random(0), []
+    timing = Timing(width=None, rounds=(12, 12), time_cap=60)
+    for _ in range(60):
+        host = Steady()
+        model, canary = (
+            [Simulated(host, truth * draws.gauss(1, 0.01)) for _ in range(copies)]
+            for truth in (1e-3, CANARY)
+        )
+        (one,), _, _ = time_models([model], canary, timing)
+        medians.append(median(one.ratios))
+    return stdev(medians) / fmean(medians)
+
+
+def test_the_canary_adds_little_noise_of_its_own_where_the_host_is_steady() -> None:
+    """One copy of each differs between processes by the luck of both, model and canary."""
+    assert noise_between_processes(1) == pytest.approx(0.01 * 2**0.5, rel=0.2)
+    assert noise_between_processes(3) < 0.01
 
 
 @pytest.mark.parametrize("processes", [1, 3])

@@ -29,7 +29,9 @@ class Health:
         noise: coefficient of variation of their medians, at the canary's reference speed.
         process_std: the part of it that the samples of a session do not show, for
             `WorkerDevice.process_std`. Of few sessions, mostly what we measured elsewhere.
-        raw_noise: the same as clocked, which is what a plain loop would show.
+        raw_noise: the same as clocked, of the same blocks, which is what a plain loop would show.
+            Where the host's speed does not drift it may be the smaller one: the canary's own noise
+            is in the other.
         drift: the slowest canary over the fastest, less 1.
         slowing: the canary in the last third of the sessions over the first third, less 1.
         contended: share of the sessions in which others took the CPU.
