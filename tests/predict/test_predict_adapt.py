@@ -182,7 +182,7 @@ def adapted(known, board, store) -> AdaptedPredictor:
 def test_a_folder_predicts_the_same(adapted, tmp_path: Path) -> None:
     archs = candidates_for(space)
     for _ in range(2):  # replaced the second time
-        adapted.save(tmp_path / "board")
+        adapted.save(str(tmp_path / "board"))
     again = load_adapted(tmp_path / "board", space)
     np.testing.assert_array_equal(again.predict(archs).mean, adapted.predict(archs).mean)
     np.testing.assert_array_equal(again.predict(archs).std, adapted.predict(archs).std)

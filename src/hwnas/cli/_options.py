@@ -51,7 +51,7 @@ BudgetOption = Annotated[
 ]
 COST_HELP = (
     "A cost of your own: module:name or file.py:name of a function of an arch or of a factory, a "
-    "table.npz, or an installed one; may be repeated."
+    "table.npz, the folder of an adapted predictor, or an installed one; may be repeated."
 )
 CostOption = Annotated[
     list[str] | None, typer.Option("--cost", metavar="[NAME=]COST", help=COST_HELP)

@@ -35,7 +35,8 @@ def load_cost(reference: str, space: SearchSpace, inputs: Any = ()) -> Cost:
     - any other callable: a function `arch -> number`.
 
     The cost is known, in budgets too, as NAME; without it by the cost's own name, or the
-    function's. `latency@pixel` is a name: this cost then stands in for measuring on that device.
+    function's. `latency@pixel` is a name: this cost then stands in for measuring on that device,
+    unless the search has a device of that name.
 
     Args:
         inputs: the network's inputs, as for `static_costs`; () if they are not known.

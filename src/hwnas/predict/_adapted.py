@@ -92,7 +92,7 @@ class AdaptedPredictor(DevicePredictor):
         """Latencies of n archs (ms)."""
         return self._adapted.predict(archs)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write the folder; an adapted predictor that is there already is replaced.
 
         Until the last moment a reader finds what was there before.
@@ -100,6 +100,7 @@ class AdaptedPredictor(DevicePredictor):
         Raises:
             PredictError: there is something else.
         """
+        folder = Path(folder)
         ours = (folder / FILE).is_file()
         if not ours and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise PredictError(f"{folder} holds something else; name another folder")
