@@ -268,7 +268,9 @@ def test_the_graph_of_brp_nas_is_that_of_the_cell() -> None:
 
 def test_brp_nas_learns_from_hundreds() -> None:
     archs, others = some("nasbench201", 300), some("nasbench201", 100, seed=1)
-    predictor = told("brp-nas", "nasbench201", hidden=32, epochs=40, batch=16, rate=3e-3, device="cpu")
+    predictor = told(
+        "brp-nas", "nasbench201", hidden=32, epochs=40, batch=16, rate=3e-3, device="cpu"
+    )
     device: DevicePredictor = predictor.adapt(archs, additive(archs))
     scores = score(device.predict(others), additive(others))
     assert scores.spearman > 0.95
