@@ -9,13 +9,12 @@ arch that no source measured and that is no reference arch of HELP. n counts eve
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
+from benchmarks._data import DATA
 from benchmarks._predict_published import (
     ERRORS,
     GOALS,
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
     from benchmarks._help_protocol import Protocol
     from hwnas.predict import HELP, LatencyPredictor, Scores
 
-DATA = Path(
-    os.environ.get(
-        "HWNAS_TEST_DATA", Path(__file__).resolve().parents[1].parent / "shared" / "data"
-    )
-)
 SPACES = ("nasbench201", "fbnet", "ofa_mobilenetv3")
 KINDS = {
     "GPUs": ("1080ti", "titan", "2080ti", "v100"),
