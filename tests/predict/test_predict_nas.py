@@ -14,7 +14,7 @@ from plain_predictor import Plain
 
 from hwnas import _plugins
 from hwnas.cli import _app
-from hwnas.predict import DevicePredictor, Prediction
+from hwnas.predict import DevicePredictor, Prediction, read_sources, save_sources
 from hwnas.space import Arch
 from support import data_path
 
@@ -190,6 +190,17 @@ def test_a_limit_has_a_unit_of_time(run) -> None:
     got, text = run(*CALL, "--candidates", "candidates.txt", *TABLE, "--limit", "5 MB")
     assert got == 2
     assert "MB" in text
+
+
+def test_a_device_is_not_among_its_own_sources(run) -> None:
+    table = read_sources("latencies.csv", "net.py:space").table
+    save_sources(table, Path("all.safetensors"))
+    call = (*CALL, "--candidates", "candidates.txt", "--limit", "9 ms")
+    got, text = run(*call, *TABLE, "--sources", "all.safetensors")
+    assert got == 2
+    assert "has the latencies of 'board' itself" in text
+    save_sources(table.only(["other"]), Path("others.safetensors"))
+    assert run(*call, *TABLE, "--sources", "others.safetensors")[0] == 0
 
 
 def test_candidates_without_a_latency_are_told(run) -> None:

@@ -91,11 +91,24 @@ def device_of_table(request: Request, path: Path, device: str | None) -> KnownDe
         space = request.shaped(adapted.input_shape)
         told = f"{request.predictor}, adapted to {adapted.device}"
         return KnownDevice(space, name, adapted, measure, len(adapted.samples), told)
+    if request.sources is not None:
+        _refuse_itself(request.sources, request.reference, name)
     space, _, known, told = request.fitted()
     drawn = np.random.default_rng(request.seed).permutation(there)[:_POOL]
     chosen = known.suggest(min(request.n, len(drawn)), [table.archs[row] for row in sorted(drawn)])
     predictor = known.adapt(chosen, [measure(arch) for arch in chosen])
     return KnownDevice(space, name, predictor, measure, len(chosen), told)
+
+
+def _refuse_itself(sources: Path, space: str, device: str) -> None:
+    """A device that is among its own sources would be known from all of its latencies."""
+    from hwnas.predict import load_sources
+
+    if device in load_sources(sources, space).devices:
+        raise UsageError(
+            f"{sources} has the latencies of '{device}' itself: learn from the others with "
+            f"hwnas predict train --without {device}, and give that --predictor"
+        )
 
 
 def _column(path: Path, space: str, device: str | None) -> tuple[str, SourceTable]:
