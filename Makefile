@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test browser sshd lint docs-test bench tables priors peers clean
+.PHONY: help venv demo test browser sshd s3 lint docs-test bench tables priors peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python examples/digits.py
 
-test: venv browser sshd
+test: venv browser sshd s3
 	$(BIN)/pytest -n 2 --dist loadfile
 
 # The report's script is tested in a real browser. Root gets one; others are told, and skip.
@@ -44,6 +44,9 @@ sshd:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install -y openssh-server >/dev/null; \
 	else echo "no sshd: the ssh tests will be skipped (apt-get install openssh-server)"; fi
+
+# A server that speaks S3. Its many packages are of no use to hwnas, so it has its own environment.
+s3: .peers/moto/.installed
 
 lint: venv
 	$(BIN)/ruff check .
@@ -69,7 +72,9 @@ priors: venv
 # The peers need other versions of packages than hwnas, so each has an environment of its own.
 peers: .peers/nni/.installed
 
-.peers/%/.installed: benchmarks/%.txt
+.peers/moto/.installed: tests/jobs/moto.txt
+.peers/nni/.installed: benchmarks/nni.txt
+.peers/%/.installed:
 	$(PYTHON) -m venv .peers/$*
 	.peers/$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

@@ -61,6 +61,10 @@ class JobError(HwnasError):
     """A job cannot be started, resumed or read."""
 
 
+class StoreError(HwnasError):
+    """Objects of a store cannot be read or written; the message names the URL."""
+
+
 class UsageError(HwnasError):
     """A name or an option that hwnas does not know."""
 

@@ -23,6 +23,7 @@ from hwnas.cli import (
     _search,
     _show,
     _space,
+    _worker,
 )
 from hwnas.cli._console import INTERRUPTED, OK, USAGE, error
 from hwnas.cli._errors import explain, own_line
@@ -48,6 +49,7 @@ app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
 app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
 app.command("estimate")(_estimate.estimate)
 app.command("evaluate", epilog=_evaluate.EPILOG)(_evaluate.evaluate)
+app.command("worker", epilog=_worker.EPILOG)(_worker.worker)
 
 _DEBUG = "HWNAS_DEBUG"
 

@@ -43,7 +43,7 @@ def add(
     ] = False,
 ) -> None:
     """Give a device a name. Nothing is connected yet: see hwnas device check."""
-    from hwnas.jobs import DeviceRegistry, DeviceSpec, open_device
+    from hwnas.jobs import DeviceRegistry, DeviceSpec, open_at_hand
 
     parsed = DeviceSpec.parse(name)
     spec = DeviceSpec(
@@ -56,7 +56,7 @@ def add(
         via=via,
         python=python,
     )
-    open_device(spec).close()  # a combination that there is not is told now
+    open_at_hand(spec).close()  # a combination that there is not is told now
     registry = DeviceRegistry()
     registry.add(spec, replace=replace)
     say(f"added '{spec.name}' to {registry.path}")
@@ -108,10 +108,10 @@ def check(
     """Measure one network again and again, and say how far a number of this device can be
     trusted."""
     from hwnas.device import check_health
-    from hwnas.jobs import DeviceRegistry, find_device, open_device
+    from hwnas.jobs import DeviceRegistry, find_device, open_at_hand
 
     spec = find_device(name)
-    with open_device(spec) as device:
+    with open_at_hand(spec) as device:
         status = err.status("measuring ...") if err.is_terminal and not json else None
         if status:
             status.start()

@@ -98,12 +98,12 @@ def measure(
         _measure_again(Path(what), json=json)
         return
     from hwnas.device import LocalDevice, WorkerDevice
-    from hwnas.jobs import find_device, open_device
+    from hwnas.jobs import find_device, open_at_hand
 
     opened: list[WorkerDevice]
     if device is not None:
         _refuse_with_device(context)
-        opened = [open_device(find_device(device))]
+        opened = [open_at_hand(find_device(device))]
     else:
         opened = [
             LocalDevice(

@@ -91,7 +91,7 @@ def profile(
     from hwnas.cli._subject import space_and_shape
     from hwnas.cost import SpaceParts, calibrated, expected_seconds, measure_parts, pending
     from hwnas.device import MeasurementStore, Timing
-    from hwnas.jobs import find_device, open_device
+    from hwnas.jobs import find_device, open_at_hand
 
     if calibrate in (1, 2):
         raise UsageError(f"--calibrate {calibrate}: three networks are the least, 10 are enough")
@@ -102,7 +102,7 @@ def profile(
         raise UsageError("latencies depend on the input: give --task or --input-shape C,H,W")
     spec = find_device(device)
     with (
-        open_device(spec, timing=Timing(time_cap=time_cap)) as opened,
+        open_at_hand(spec, timing=Timing(time_cap=time_cap)) as opened,
         MeasurementStore(store) as kept,
     ):
         parts = SpaceParts(found, (spec.batch_size, *shape), granularity.value)

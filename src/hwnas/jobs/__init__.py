@@ -6,11 +6,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.jobs._job import Job
-from hwnas.jobs._meter import example, measure_again, measured_keys, open_device
+from hwnas.jobs._meter import (
+    example,
+    measure_again,
+    measured_keys,
+    open_at_hand,
+    open_device,
+)
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._records import Failure, JobView, TrialRecord
 from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
+from hwnas.jobs._store.store import Store
 
 if TYPE_CHECKING:
     from hwnas.jobs._adapt import adapt as adapt
@@ -26,21 +33,32 @@ if TYPE_CHECKING:
     from hwnas.jobs._own_costs import OwnCost as OwnCost
     from hwnas.jobs._own_costs import own_costs as own_costs
     from hwnas.jobs._own_costs import resumed_costs as resumed_costs
+    from hwnas.jobs._queue.evaluator import DeviceEvaluator as DeviceEvaluator
+    from hwnas.jobs._queue.evaluator import Evaluator as Evaluator
+    from hwnas.jobs._queue.evaluator import InfeasibleModel as InfeasibleModel
+    from hwnas.jobs._queue.queue_device import QueueDevice as QueueDevice
+    from hwnas.jobs._queue.worker import QueueWorker as QueueWorker
     from hwnas.jobs._run import run_search as run_search
     from hwnas.jobs._view import read_job as read_job
 
 __all__ = [
     "ArchProgress",
+    "DeviceEvaluator",
     "DeviceRegistry",
     "DeviceSpec",
+    "Evaluator",
     "Failure",
+    "InfeasibleModel",
     "Job",
     "JobSpec",
     "JobView",
     "Objective",
     "Observer",
     "OwnCost",
+    "QueueDevice",
+    "QueueWorker",
     "SpaceInfo",
+    "Store",
     "TrialRecord",
     "adapt",
     "at_hand",
@@ -55,6 +73,7 @@ __all__ = [
     "measure_again",
     "measure_archs",
     "measured_keys",
+    "open_at_hand",
     "open_device",
     "own_costs",
     "random_archs",
@@ -66,6 +85,11 @@ __all__ = [
 
 _LAZY = {
     "ArchProgress": "hwnas.jobs._bench",
+    "DeviceEvaluator": "hwnas.jobs._queue.evaluator",
+    "Evaluator": "hwnas.jobs._queue.evaluator",
+    "InfeasibleModel": "hwnas.jobs._queue.evaluator",
+    "QueueDevice": "hwnas.jobs._queue.queue_device",
+    "QueueWorker": "hwnas.jobs._queue.worker",
     "OwnCost": "hwnas.jobs._own_costs",
     "at_hand": "hwnas.jobs._check",
     "adapt": "hwnas.jobs._adapt",

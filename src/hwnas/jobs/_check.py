@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hwnas import _plugins
 from hwnas.errors import DeviceError, JobError, UsageError
 from hwnas.jobs._meter import MEASURED, measured_keys, open_device
+from hwnas.jobs._spec import QUEUE
 
 if TYPE_CHECKING:
     from hwnas.cost import Cost
@@ -30,7 +31,8 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
     devices = [device.name for device in spec.devices]
     if len(set(devices)) < len(devices):
         raise UsageError(f"a device is given twice: {', '.join(devices)}")
-    for device in spec.devices:
+    here = [device for device in spec.devices if device.runtime != QUEUE]
+    for device in here:
         _plugins.load("runtimes", device.runtime)
     told = {"reward", spec.metric, *spec.metrics}
     if twice := sorted(told & spec.costs.keys()):
@@ -47,7 +49,8 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
     if keys and spec.input_shape is None:
         raise _shapeless(next(iter(keys)))
     for device in keys.values():
-        open_device(device).close()
+        if device in here:
+            open_device(device).close()
     if len(spec.objectives) > 1 and not make_strategy(spec.strategy).multi_objective:
         raise JobError(f"strategy '{spec.strategy}' optimises one objective; try tpe or nsga2")
     make_strategy(spec.strategy)

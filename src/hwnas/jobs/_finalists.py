@@ -82,4 +82,5 @@ def _measure(
         spec.name: [trial_model(job, space, t.number, dict(t.arch), spec) for t in batch]
         for spec in keys.values()
     }
-    return measure_again(models, job.spec.input_shape or (), keys, references(job))
+    shape = job.spec.input_shape or ()
+    return measure_again(models, shape, keys, references(job), job.folder)

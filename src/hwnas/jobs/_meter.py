@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 from hwnas._estimate import Estimate
 from hwnas._files import write_json
 from hwnas._process import Message
-from hwnas.errors import DeviceError, describe
+from hwnas.errors import DeviceError, UsageError, describe
 from hwnas.jobs._networks import noise
+from hwnas.jobs._spec import QUEUE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
-    from hwnas.device import LocalDevice, Measurement, Model, RemoteDevice, Timing
+    from hwnas.device import Device, Measurement, Model, Timing, WorkerDevice
     from hwnas.jobs._job import Job
     from hwnas.jobs._spec import DeviceSpec
     from hwnas.space import Arch, SearchSpace
@@ -51,14 +54,42 @@ def measured_keys(keys: Iterable[str], devices: tuple[DeviceSpec, ...]) -> dict[
 
 
 def open_device(
-    spec: DeviceSpec, reference: float | None = None, timing: Timing | None = None
-) -> LocalDevice | RemoteDevice:
+    spec: DeviceSpec,
+    reference: float | None = None,
+    timing: Timing | None = None,
+    *,
+    folder: Path | None = None,
+) -> Device:
     """The device that `spec` describes; `reference` is the speed to refer to.
 
-    Nothing is started or connected yet.
+    Nothing is started or connected yet. `folder` is the job's, where a queue without a store of its
+    own lies.
+
+    Raises:
+        UsageError: a queue without a store, outside of a job.
+    """
+    if spec.runtime != QUEUE:
+        return open_at_hand(spec, reference, timing)
+    from hwnas.jobs._queue.queue_device import QueueDevice
+    from hwnas.jobs._store.store import Store
+
+    if spec.store is None and folder is None:
+        raise UsageError(f"device '{spec.name}' needs a store: {spec.name}=queue?store=URL")
+    return QueueDevice(Store(spec.store or str(folder)), spec.name, timing=timing)
+
+
+def open_at_hand(
+    spec: DeviceSpec, reference: float | None = None, timing: Timing | None = None
+) -> WorkerDevice:
+    """As `open_device`, for devices that this host measures on itself, or over a shell.
+
+    Raises:
+        UsageError: it is a queue's device.
     """
     from hwnas.device import LocalDevice, RemoteDevice
 
+    if spec.runtime == QUEUE:
+        raise UsageError(f"device '{spec.name}' is served by workers (hwnas worker), in jobs alone")
     how = {
         "runtime": spec.runtime,
         "threads": spec.threads,
@@ -101,6 +132,7 @@ def measure_again(
     shape: Sequence[int],
     keys: Mapping[str, DeviceSpec],
     reference: Mapping[str, float],
+    folder: Path,
 ) -> list[dict[str, Estimate]]:
     """The costs `keys` of several models, each measured in three fresh processes.
 
@@ -112,7 +144,7 @@ def measure_again(
     timing = replace(once, processes=_PROCESSES, time_cap=_PROCESSES * once.time_cap)
     taken = {}
     for spec in {spec.name: spec for spec in keys.values()}.values():
-        with open_device(spec, reference.get(spec.name), timing) as device:
+        with open_device(spec, reference.get(spec.name), timing, folder=folder) as device:
             taken[spec.name] = device.measure(models[spec.name], example(spec, shape))
     count = max(map(len, taken.values()))
     return [
@@ -150,7 +182,7 @@ class Meter:
         self._shape = job.spec.input_shape or ()
         self._events = events
         self._orders: queue.Queue[tuple[int, Arch] | None] = queue.Queue()
-        self._devices: dict[str, LocalDevice | RemoteDevice] = {}
+        self._devices: dict[str, Device] = {}
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -182,7 +214,7 @@ class Meter:
         taken: dict[str, Measurement] = {}
         for spec in self._keys.values():
             if spec.name not in taken:
-                device = self._device(spec)
+                device = self._device(spec, number)
                 model = trial_model(self._job, self._space, number, arch, spec)
                 taken[spec.name] = device.measure([model], example(spec, self._shape))[0]
                 self._remember_reference(device)
@@ -192,12 +224,20 @@ class Meter:
             key: cost_of(key, taken[spec.name], spec.batch_size) for key, spec in self._keys.items()
         }
 
-    def _device(self, spec: DeviceSpec) -> LocalDevice | RemoteDevice:
+    def _device(self, spec: DeviceSpec, number: int) -> Device:
         if spec.name not in self._devices:
-            self._devices[spec.name] = open_device(spec, references(self._job).get(spec.name))
-        return self._devices[spec.name]
+            self._devices[spec.name] = open_device(
+                spec, references(self._job).get(spec.name), folder=self._job.folder
+            )
+        device = self._devices[spec.name]
+        if spec.runtime == QUEUE:
+            from hwnas.jobs._queue.queue_device import QueueDevice
 
-    def _remember_reference(self, device: LocalDevice | RemoteDevice) -> None:
+            assert isinstance(device, QueueDevice)
+            device.trial = number
+        return device
+
+    def _remember_reference(self, device: Device) -> None:
         if device.reference is None:
             raise DeviceError(f"device '{device.name}' gave no reference speed")
         remember_references(self._job, {device.name: device.reference})

@@ -16,6 +16,7 @@ from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._pool import WorkerPool
+from hwnas.jobs._queue.ending import asking_workers
 from hwnas.jobs._view import budget_of, view_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run_search(
     keys = check_request(spec)
     if candidates is None:
         candidates = candidates_of(spec, space, costs or {})
-    with job.running():
+    with job.running(), asking_workers(job, keys.values()):
         remember_references(job, _references(costs or {}, keys))
         _train_all(job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher)
         if keys:

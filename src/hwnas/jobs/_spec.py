@@ -61,6 +61,9 @@ class Objective(_Strict):
         return tuple(found)
 
 
+QUEUE = "queue"
+"""The runtime of devices that workers elsewhere serve: see `hwnas.jobs.QueueDevice`."""
+
 _NOT_IN_TEXT = ("name", "runtime", "via", "python", "process_std")
 
 
@@ -68,7 +71,9 @@ class DeviceSpec(_Strict):
     """A device: a name for the budget, and how models run on it.
 
     `via` is the command that gives a shell on its host, None for this one; `python` the Python
-    there. `process_std` is by which measuring processes differ, where that was checked.
+    there. `process_std` is by which measuring processes differ, where that was checked. `store` is
+    the URL where workers find the models of a device of the runtime `queue`; None is the job's
+    folder.
     """
 
     name: str = "local"
@@ -80,11 +85,21 @@ class DeviceSpec(_Strict):
     via: str | None = None
     python: str = "python3"
     process_std: float | None = Field(default=None, ge=0, lt=1)
+    store: str | None = None
+
+    @model_validator(mode="after")
+    def _of_the_worker(self) -> DeviceSpec:
+        other = self.model_fields_set & {"threads", "precision", "accelerator", "via"}
+        if self.runtime == QUEUE and other:
+            raise ValueError(f"{', '.join(sorted(other))} of a queue's device is the worker's")
+        if self.runtime != QUEUE and self.store is not None:
+            raise ValueError(f"store goes with the runtime {QUEUE}")
+        return self
 
     @property
     def reads_onnx(self) -> bool:
         """Whether it is given ONNX files; else modules."""
-        return bool(_plugins.load("runtimes", self.runtime).reads_onnx)
+        return self.runtime == QUEUE or bool(_plugins.load("runtimes", self.runtime).reads_onnx)
 
     @classmethod
     def parse(cls, text: str) -> DeviceSpec:

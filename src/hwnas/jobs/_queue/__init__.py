@@ -1,0 +1,1 @@
+"""The measurement queue of a job: requests, claims with a lease, results, workers."""

@@ -1,0 +1,88 @@
+"""The queue of one device name, in a store."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hwnas.errors import StoreError
+from hwnas.jobs._queue.envelopes import Answer, FileRef, Request, checked_name
+from hwnas.jobs._queue.lease import last_generation
+from hwnas.jobs._store.store import Store
+
+
+class MeasurementQueue:
+    """Requests for a device, and what workers answered.
+
+    Under `queue/<device>/`: `requests/<id>` a model to measure; `claims/<id>/<n>` and
+    `beats/<id>/<n>` who measures it; `results/<id>/<n>` the answer of generation n;
+    `files/<sha256>` models and inputs; `workers/<worker>` a worker that lives; `reference` the host
+    speed that all latencies of the device refer to.
+
+    Each of them is created once, except beats and workers: an answer cannot be overwritten, and one
+    of an older generation than the last claim does not count.
+    """
+
+    def __init__(self, store: Store, device: str) -> None:
+        self.device = checked_name("device", device)
+        self.store = store.within(f"queue/{device}")
+
+    def post(self, request: Request) -> None:
+        """Ask for a measurement. Asked for again, a request is left as it is."""
+        self.store.create(f"requests/{request.id}", request.model_dump_json().encode())
+
+    def keep(self, file: Path) -> FileRef:
+        """Store a file's content, once."""
+        found = FileRef(size=file.stat().st_size, sha256=_sha256(file))
+        if found.object not in self.store.names("files"):
+            self.store.put(found.object, file)
+        return found
+
+    def fetch(self, ref: FileRef, file: Path) -> None:
+        """A stored file.
+
+        Raises:
+            StoreError: it is not there, or holds something else than was stored.
+        """
+        self.store.download(ref.object, file)
+        if file.stat().st_size != ref.size or _sha256(file) != ref.sha256:
+            raise StoreError(f"{self.store.url}/{ref.object} is damaged: its SHA-256 is another")
+
+    def open_requests(self) -> list[str]:
+        """The requests to whose last claim there is no answer, in the order of their names."""
+        last: dict[str, int] = {}
+        for name in self.store.names("claims"):
+            _, work, generation = name.split("/")
+            last[work] = max(last.get(work, 0), int(generation))
+        answered = set(self.store.names("results"))
+        asked = [name.split("/")[1] for name in self.store.names("requests")]
+        return [one for one in asked if f"results/{one}/{last.get(one, 0)}" not in answered]
+
+    def request(self, work: str) -> Request:
+        """A request.
+
+        Raises:
+            StoreError: it is damaged, or gone.
+        """
+        found = self.store.read(f"requests/{work}", Request)
+        if found is None:
+            raise StoreError(f"{self.store.url}/requests/{work} is gone")
+        return found
+
+    def answer(self, answer: Answer) -> bool:
+        """Give an answer; False if this generation has given one."""
+        name = f"results/{answer.id}/{answer.generation}"
+        return self.store.create(name, answer.model_dump_json().encode())
+
+    def answer_to(self, work: str) -> Answer | None:
+        """The answer that counts: that of the last claim; None as long as there is none."""
+        last = last_generation(self.store, work)
+        return self.store.read(f"results/{work}/{last}", Answer) if last else None
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb") as content:
+        while chunk := content.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Objects under a URL: what several machines of one job see."""
