@@ -16,7 +16,8 @@ LIMITED = ("--trials", "3", "--budget", "latency@pixel <= 5 ms", "--device", "pi
 
 def test_a_search_is_killed_and_resumed_while_workers_wait(hwnas, folder: Path) -> None:
     command = [HWNAS, "worker", "--job", "job", "--device", "pixel=onnxruntime", "--lease", "5"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as worker:
+    worker = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
         wait_for(lambda: list((folder / "job").glob("queue/pixel/workers/*")), worker)
         search = start(folder, *SEARCH, *LIMITED)
         wait_for(lambda: results(folder), search)
@@ -24,6 +25,9 @@ def test_a_search_is_killed_and_resumed_while_workers_wait(hwnas, folder: Path) 
         assert worker.poll() is None
         hwnas("search", "--job", "job", "--resume")
         told, _ = worker.communicate(timeout=60)
+    finally:
+        worker.kill()
+        worker.communicate()
     assert worker.returncode == 0, told
     assert "the job has ended" in told
     job = json.loads(hwnas("show", "job", "--json").stdout)
