@@ -16,6 +16,7 @@ from hwnas.cli import (
     _evaluate,
     _export,
     _measure,
+    _plan,
     _predict,
     _profile,
     _report,
@@ -49,6 +50,7 @@ app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
 app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
 app.command("estimate")(_estimate.estimate)
 app.command("evaluate", epilog=_evaluate.EPILOG)(_evaluate.evaluate)
+app.command("plan")(_plan.plan)
 app.command("worker", epilog=_worker.EPILOG)(_worker.worker)
 
 _DEBUG = "HWNAS_DEBUG"

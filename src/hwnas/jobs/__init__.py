@@ -16,6 +16,7 @@ from hwnas.jobs._meter import (
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._records import Failure, JobView, TrialRecord
 from hwnas.jobs._registry import DeviceRegistry, find_device
+from hwnas.jobs._sizing import Sizing, sizing
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
 from hwnas.jobs._store.store import Store
 
@@ -57,6 +58,7 @@ __all__ = [
     "OwnCost",
     "QueueDevice",
     "QueueWorker",
+    "Sizing",
     "SpaceInfo",
     "Store",
     "TrialRecord",
@@ -80,6 +82,7 @@ __all__ = [
     "read_job",
     "resumed_costs",
     "run_search",
+    "sizing",
 ]
 
 
