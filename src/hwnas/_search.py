@@ -124,6 +124,8 @@ def search(
     input_shape: Sequence[int] | None = None,
     max_failed: int | None = None,
     trial_timeout: float | None = None,
+    retries: int | None = None,
+    time_limit: float | None = None,
     folder: str | Path | None = None,
     storage: str | None = None,
     resume: bool = False,
@@ -158,11 +160,15 @@ def search(
         max_failed: the search ends when more trials than this fail; by default a third,
             and three at least.
         trial_timeout: seconds after which a trial is failed.
+        retries: how often a trial that failed is run again before it counts as failed; 0 by
+            default. What its trainer left in `report.folder` is still there.
+        time_limit: seconds after which no trial is started any more, and those that run are asked
+            to stop; the winner is then chosen among those that ended.
         folder: the job's folder; by default a new one under `runs/`.
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
         resume: go on with the job in `folder`, or start it if there is none. Give the same space
             and trainer, and the reward and costs that are objects; all else is read from the
-            folder, save that `trials`, `parallel`, `max_failed` and `trial_timeout`, if given,
+            folder, save that `trials`, `parallel` and the limits on failures and time, if given,
             replace what was asked for before.
         accept_code_change: resume although the code that builds the networks has changed.
         observer: told of what happens.
@@ -201,7 +207,12 @@ def search(
         _check_code(job, found, accept_code_change)
         own = resumed_costs(job, costs, found, inputs)
         job.ask_for(
-            trials=trials, parallel=parallel, max_failed=max_failed, trial_timeout=trial_timeout
+            trials=trials,
+            parallel=parallel,
+            max_failed=max_failed,
+            trial_timeout=trial_timeout,
+            retries=retries,
+            time_limit=time_limit,
         )
         judge = make_reward(job.spec.reward if isinstance(reward, str) else reward)
     else:
@@ -230,6 +241,8 @@ def search(
             parallel=1 if parallel is None else parallel,
             max_failed=max(3, (trials or 24) // 3) if max_failed is None else max_failed,
             trial_timeout=trial_timeout,
+            retries=retries or 0,
+            time_limit=time_limit,
             seed=seed,
         )
         check_trainer(trainer, spec.trainer_options)
@@ -248,6 +261,8 @@ def resume_search(
     parallel: int | None = None,
     max_failed: int | None = None,
     trial_timeout: float | None = None,
+    retries: int | None = None,
+    time_limit: float | None = None,
     accept_code_change: bool = False,
     observer: Observer | None = None,
 ) -> Result:
@@ -271,6 +286,8 @@ def resume_search(
         parallel=parallel,
         max_failed=max_failed,
         trial_timeout=trial_timeout,
+        retries=retries,
+        time_limit=time_limit,
         folder=folder,
         resume=True,
         accept_code_change=accept_code_change,

@@ -72,6 +72,16 @@ def hangs(model, data, report, *, seed):
     time.sleep(600)
 
 
+def flaky(model, data, report, *, seed, failures: int = 2):
+    """Raises so many times; each attempt leaves a line in its checkpoint folder."""
+    checkpoint = report.folder / "attempts.txt"
+    earlier = checkpoint.read_text() if checkpoint.exists() else ""
+    checkpoint.write_text(earlier + "x")
+    if len(earlier) < failures:
+        raise OSError(f"attempt {len(earlier) + 1} failed")
+    return {"accuracy": fake_accuracy(model)}
+
+
 def nan(model, data, report, *, seed):
     """Returns NaN."""
     return {"accuracy": float("nan")}

@@ -105,3 +105,44 @@ def test_a_trainer_that_does_not_import(hwnas, folder: Path) -> None:
     assert "no_such_package" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "job").exists()
+
+
+def test_a_trial_is_run_again_from_its_checkpoint(hwnas, folder: Path) -> None:
+    """Two failures are retried, and count for nothing."""
+    told = hwnas(
+        "search", "nets:small", "--train", "nets:flaky", "--trials", "2", "--max-failed", "0",
+        "--retries", "2", "--job", "job",
+    )  # fmt: skip
+    assert [t["state"] for t in trials_of(hwnas, "job")] == ["complete"] * 2
+    for number in (0, 1):
+        attempts = folder / f"job/trials/{number}/checkpoints/attempts.txt"
+        assert attempts.read_text() == "xxx"
+    assert (told.stdout + told.stderr).count("failed, and is run again: OSError: attempt") == 4
+
+
+def test_retries_come_to_an_end(hwnas, folder: Path) -> None:
+    """A trial that fails once more than it may counts once."""
+    hwnas(
+        "search", "nets:small", "--train", "nets:flaky", "--trials", "2", "--max-failed", "1",
+        "--retries", "1", "--job", "job", check=False,
+    )  # fmt: skip
+    trials = trials_of(hwnas, "job")
+    assert [t["state"] for t in trials] == ["failed", "failed"]
+    assert {t["failure"]["reason"] for t in trials} == {"OSError: attempt 2 failed"}
+    # Whoever resumes with more retries does not run again what has failed for good.
+    done = hwnas("search", "--job", "job", "--resume", "--retries", "5", "--trials", "3")
+    assert done.returncode == 0
+    states = [t["state"] for t in trials_of(hwnas, "job")]
+    assert states == ["failed", "failed", "complete"]
+
+
+def test_a_search_ends_in_time(hwnas, folder: Path) -> None:
+    """At its limit the trial that runs is asked to stop, and no other is started."""
+    hwnas(
+        "search", "nets:small", "--train", "nets:stoppable", "--trials", "5", "--job", "job",
+        "--time-limit", "3",
+    )  # fmt: skip
+    assert [t["state"] for t in trials_of(hwnas, "job")] == ["complete"]
+    again = hwnas("search", "--job", "job", "--resume", "--time-limit", "0.001", "--trials", "9")
+    assert again.returncode == 0
+    assert len(trials_of(hwnas, "job")) == 1

@@ -100,6 +100,11 @@ class Progress(Observer):
         else:
             self._say(f"trial {record.number}: {self._facts(record)}")
 
+    def retried(self, number: int, attempts: int, reason: str) -> None:
+        """See `Observer`."""
+        self._running.pop(number, None)
+        self._say(f"trial {number} failed, and is run again: {reason}", keep=True)
+
     def phase(self, text: str) -> None:
         """See `Observer`."""
         self._phase = text

@@ -32,6 +32,8 @@ _WITH_RESUME = {
     "parallel",
     "max_failed",
     "trial_timeout",
+    "retries",
+    "time_limit",
     "accept_code_change",
     "json",
 }
@@ -232,6 +234,23 @@ def search(
             rich_help_panel=_FAILING,
         ),
     ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Run a trial that failed again, so many times, before it counts as failed.",
+            rich_help_panel=_FAILING,
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Start no trial after so long, and ask those that run to stop.",
+            rich_help_panel=_FAILING,
+        ),
+    ] = None,
 ) -> None:
     """Search a space for the most accurate network that keeps a budget."""
     from hwnas import _search
@@ -255,6 +274,8 @@ def search(
                 parallel=parallel,
                 max_failed=max_failed,
                 trial_timeout=trial_timeout,
+                retries=retries,
+                time_limit=time_limit,
                 accept_code_change=accept_code_change,
                 observer=progress,
             )
@@ -278,6 +299,8 @@ def search(
             input_shape=parse_shape(input_shape) if input_shape else None,
             max_failed=max_failed,
             trial_timeout=trial_timeout,
+            retries=retries,
+            time_limit=time_limit,
             folder=folder,
             storage=storage,
             observer=progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from hwnas.errors import ArchError, BudgetError, CostError, JobError
 from hwnas.jobs._meter import Meter
 from hwnas.jobs._pool import WorkerPool
 from hwnas.jobs._spec import Result
-from hwnas.jobs._view import VOID, counted, record_of
+from hwnas.jobs._view import ATTEMPTS, VOID, counted, record_of
 from hwnas.strategy import SpaceSampler, StudyStore, suggest
 
 if TYPE_CHECKING:
@@ -64,12 +65,19 @@ class Coordinator:
         self._results: dict[int, Message] = {}
         self._waiting = self._interrupted()
         self._counted = len(self._trials())
+        limit = job.spec.time_limit
+        self._end = None if limit is None else time.monotonic() + limit
         self._failed = 0  # in this run: whoever resumes has dealt with what failed before
 
     @property
     def done(self) -> int:
         """How many trials have ended."""
         return self._counted - len(self._waiting) - len(self._running)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the search has taken as long as it may; what runs then is asked to stop."""
+        return self._end is not None and time.monotonic() >= self._end
 
     @property
     def exhausted(self) -> bool:
@@ -87,6 +95,10 @@ class Coordinator:
             self._fill()
             if not self._running:
                 return
+            if self.overdue:
+                # Said again and again, since a worker that is still starting does not hear it.
+                for number in self._running:
+                    self._pool.stop(number)
             event = self._pool.next_event(timeout=1.0)
             if event is not None:
                 self._handle(event)
@@ -94,7 +106,7 @@ class Coordinator:
                 raise JobError(self._too_many_failures())
 
     def _fill(self) -> None:
-        while self._pool.free > 0:
+        while self._pool.free > 0 and not self.overdue:
             if self._waiting:
                 self._start(self._waiting.pop(0))
             elif self._counted < self._job.spec.trials and not self.exhausted:
@@ -185,6 +197,13 @@ class Coordinator:
     def _fail(self, number: int, kind: str, reason: str) -> None:
         trial = self._running.pop(number)
         self._results.pop(number, None)
+        attempts = trial.user_attrs.get(ATTEMPTS, 0) + 1
+        trial.set_user_attr(ATTEMPTS, attempts)
+        if attempts <= self._job.spec.retries:
+            self._archs.pop(number)
+            self._observer.retried(number, attempts, reason)
+            self._waiting.insert(0, trial)
+            return
         with self._store.transaction():
             trial.set_user_attr("failure", {"kind": kind, "reason": reason})
             self._study.tell(trial, state=TrialState.FAIL)

@@ -178,6 +178,8 @@ class JobSpec(_Strict):
     parallel: int = Field(default=1, ge=1)
     max_failed: int = Field(ge=0)
     trial_timeout: float | None = Field(default=None, gt=0)
+    retries: int = Field(default=0, ge=0)
+    time_limit: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     versions: dict[str, str] = Field(
         default_factory=lambda: {

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 VOID = "void"
 """Marks trials that died before they had an arch; they count for nothing."""
+ATTEMPTS = "attempts"
+"""How often a trial has failed, retries included."""
 _LOG_LINES = 12
 _STATES: Mapping[TrialState, State] = {
     TrialState.COMPLETE: "complete",

@@ -123,7 +123,13 @@ class _Report:
         self._number = number
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._started = time.monotonic()
+        self._folder = path.parent / "checkpoints"
         self.step: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        self._folder.mkdir(exist_ok=True)
+        return self._folder
 
     def __call__(self, step: int, metrics: dict[str, float]) -> bool:
         import json

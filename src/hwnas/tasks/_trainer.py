@@ -9,6 +9,8 @@ A trainer is any function
 - `data` is a `Data`: train and validation splits. There is no test split to look at.
 - `report(step, metrics)` streams intermediate metrics (for example after each epoch, steps count
   up from 1) and answers whether to stop: on True, return the metrics reached so far.
+- `report.folder` is a folder of the trial's own for checkpoints. It is kept when the trial is cut
+  off or fails and is run again: a trainer that finds its checkpoint there may go on from it.
 - `seed` decides every random draw of the trainer: the same seed, model and options give the same
   metrics, on one machine with one thread.
 - `options` are keyword parameters of the trainer's own, with annotations or defaults, so that
@@ -26,6 +28,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -43,6 +46,10 @@ _NOT_CALLED = (
 
 class Reporter(Protocol):
     """Takes intermediate metrics and answers whether the trainer is to stop."""
+
+    @property
+    def folder(self) -> Path:
+        """For checkpoints; kept until the trial has ended well."""
 
     def __call__(self, step: int, metrics: Mapping[str, float], /) -> bool:
         """Report `metrics` reached after `step`; True asks the trainer to return now."""
