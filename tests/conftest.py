@@ -9,8 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support import HWNAS, ROOT
+
+# The same examples each time, and no failure because a host is busy.
+settings.register_profile("hwnas", deadline=None, derandomize=True)
+settings.load_profile("hwnas")
 
 
 @pytest.fixture
