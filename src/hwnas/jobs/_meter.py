@@ -132,7 +132,7 @@ def measure_again(
     shape: Sequence[int],
     keys: Mapping[str, DeviceSpec],
     reference: Mapping[str, float],
-    folder: Path,
+    folder: Path | None = None,
 ) -> list[dict[str, Estimate]]:
     """The costs `keys` of several models, each measured in three fresh processes.
 
