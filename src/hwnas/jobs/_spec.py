@@ -89,9 +89,11 @@ class DeviceSpec(_Strict):
 
     @model_validator(mode="after")
     def _of_the_worker(self) -> DeviceSpec:
-        other = self.model_fields_set & {"threads", "precision", "accelerator", "via"}
+        fields = type(self).model_fields
+        of_worker = ("accelerator", "precision", "threads", "via")
+        other = [name for name in of_worker if getattr(self, name) != fields[name].default]
         if self.runtime == QUEUE and other:
-            raise ValueError(f"{', '.join(sorted(other))} of a queue's device is the worker's")
+            raise ValueError(f"{', '.join(other)} of a queue's device is the worker's")
         if self.runtime != QUEUE and self.store is not None:
             raise ValueError(f"store goes with the runtime {QUEUE}")
         return self
