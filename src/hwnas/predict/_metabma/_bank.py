@@ -11,6 +11,10 @@ from torch import Tensor
 _LEVEL = 10.0
 """Variance of the level, in units of the variance of latencies: practically unknown."""
 
+OUTLYING = 100.0
+"""Variance of a measurement that went wrong, in units of that of the others."""
+_TAILS = (1e-3, 0.03, 0.1)
+
 
 @dataclass(frozen=True)
 class Bank:
@@ -24,6 +28,7 @@ class Bank:
         log: the scale.
         variances: (c, g), prior variance of the weights of each term; level and mean come first.
         noise: (c,), variance of what no term explains.
+        tails: (c,), probability of a measurement that has `OUTLYING` times that variance.
         slope: expected weight of the mean of the sources.
         weights: (c,), how probable each setting is before the device measured anything. Over the
             banks of both scales they sum to 1.
@@ -32,6 +37,7 @@ class Bank:
     log: bool
     variances: Tensor
     noise: Tensor
+    tails: Tensor
     slope: float
     weights: Tensor
 
@@ -61,6 +67,7 @@ class Bank:
         amplitudes[off] = 0
         noise = variance * uniform(-6.5, 0.5, settings)
         slopes = max(slope[1], 0.02 * slope[0] ** 2) * uniform(-1.5, 0.7, settings)
+        tails = torch.tensor(_TAILS, dtype=torch.float64)
         level = torch.full_like(slopes, _LEVEL * variance)
         variances = torch.cat([torch.stack([level, slopes], 1), amplitudes], 1)
         # Rounded, so that a stored bank is the same one.
@@ -68,8 +75,19 @@ class Bank:
             log,
             variances.float().double(),
             noise.float().double(),
+            tails[torch.arange(settings) % len(tails)].float().double(),
             slope[0],
             torch.full_like(noise, 0.5 / settings),
+        )
+
+    def only(self, settings: Tensor) -> Bank:
+        """Some of the settings, by their places."""
+        return replace(
+            self,
+            variances=self.variances[settings],
+            noise=self.noise[settings],
+            tails=self.tails[settings],
+            weights=self.weights[settings],
         )
 
     def weighted(self, weights: Tensor) -> Bank:

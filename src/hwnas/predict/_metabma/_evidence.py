@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hwnas.predict._metabma._bank import Bank
+from hwnas.predict._metabma._bank import OUTLYING, Bank
 
 _JITTER = 1e-10
 
@@ -18,21 +18,32 @@ _JITTER = 1e-10
 class Evidence:
     """Every setting of a bank, given the latencies of n archs.
 
+    One of the latencies may be an outlier; all n + 1 cases are averaged in closed form, by updates
+    of rank one.
+
     Attributes:
         log_evidence: (c,), of the latencies in ms.
-        factor: (c, n, n), lower triangular, of the covariance of the latencies.
-        alpha: (c, n), the inverse of that covariance times the residual.
+        inverse: (c, n, n), of the covariance of the latencies.
+        alpha: (c, n), that times the residual.
+        outlier: (c, n), probability that a latency is the outlier.
         unit: what turns ms into the scale: the latency that is 1, or the logarithm that is 0.
     """
 
     log_evidence: Tensor
-    factor: Tensor
+    inverse: Tensor
     alpha: Tensor
+    outlier: Tensor
     unit: float
 
     @staticmethod
-    def of(bank: Bank, blocks: Sequence[Tensor], latencies: Tensor) -> Evidence:
-        """Of the terms (n, p) of n archs and their latencies (n,) in ms."""
+    def of(
+        bank: Bank, blocks: Sequence[Tensor], latencies: Tensor, wrong: Tensor | None = None
+    ) -> Evidence:
+        """Of the terms (n, p) of n archs and their latencies (n,) in ms.
+
+        Args:
+            wrong: (n,), latencies that are known to be outliers.
+        """
         n = len(latencies)
         expected = bank.slope * blocks[1][:, 0]
         if bank.log:
@@ -47,13 +58,28 @@ class Evidence:
             jacobian = -n * math.log(unit)
         inner = torch.stack([(block @ block.mT).reshape(-1) for block in blocks])
         covariance = (bank.variances @ inner).reshape(-1, n, n)
-        covariance.diagonal(dim1=1, dim2=2).add_(bank.noise[:, None] + _JITTER)
+        noise = bank.noise[:, None].expand(-1, n) + _JITTER
+        likely = n * torch.log1p(-bank.tails)
+        odds = bank.tails.log() - torch.log1p(-bank.tails)
+        if wrong is not None:
+            noise = noise * torch.where(wrong, OUTLYING, 1.0)
+            likely = likely + odds * wrong.sum()
+        covariance.diagonal(dim1=1, dim2=2).add_(noise)
         factor = torch.linalg.cholesky(covariance)
-        white = torch.linalg.solve_triangular(
-            factor, residual.expand(len(factor), n)[..., None], upper=False
-        )
-        alpha = torch.linalg.solve_triangular(factor.mT, white, upper=True)[..., 0]
+        inverse = torch.cholesky_inverse(factor)
+        alpha = inverse @ residual
         half_determinant = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        misfit = 0.5 * white[..., 0].square().sum(1)
-        evidence = jacobian - misfit - half_determinant - 0.5 * n * math.log(2 * math.pi)
-        return Evidence(evidence, factor, alpha, unit)
+        misfit = 0.5 * (alpha @ residual)
+        usual = jacobian - misfit - half_determinant - 0.5 * n * math.log(2 * math.pi)
+
+        more = (OUTLYING - 1) * bank.noise[:, None]
+        grown = 1 + more * inverse.diagonal(dim1=1, dim2=2)  # (c, n)
+        gain = 0.5 * more * alpha.square() / grown - 0.5 * grown.log() + odds[:, None]
+        if wrong is not None:
+            gain = gain.masked_fill(wrong, -math.inf)
+        cases = torch.cat([torch.zeros_like(gain[:, :1]), gain], 1)
+        outlier = cases.softmax(1)[:, 1:]
+        change = outlier * more / grown
+        alpha = alpha - (inverse @ (change * alpha)[..., None])[..., 0]
+        inverse = inverse - inverse @ (change[..., None] * inverse)
+        return Evidence(usual + likely + cases.logsumexp(1), inverse, alpha, outlier, unit)

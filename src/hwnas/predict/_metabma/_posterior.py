@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,13 @@ from hwnas.predict._metabma._evidence import Evidence
 
 _MOST = 64
 """Settings that the covariance is made of: the most probable ones."""
+
+_MANY = 40
+"""Beyond so many latencies, settings are screened by some of them."""
+_ENTRIES = 4_000_000
+"""Of the covariances of all settings that are left then."""
+_SURPRISING = 9.0
+"""More surprise than this is an outlier's, and says nothing of the others."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,56 @@ def posteriors(
         blocks: of the archs on each scale.
         latencies: (n,) in ms.
     """
-    found = [Evidence.of(bank, b, latencies) for bank, b in zip(banks, blocks, strict=True)]
-    scores = [b.weights.log() + e.log_evidence for b, e in zip(banks, found, strict=True)]
-    parts = parted(torch.cat(scores).softmax(0), banks)
-    return [_average(*each) for each in zip(banks, found, parts, blocks, strict=True)]
+    kept = _screened(banks, blocks, latencies)
+    few = [bank.only(places) for bank, places in zip(banks, kept, strict=True)]
+    found, parts = _explained(few, blocks, latencies)
+    averages = []
+    for bank, places, own, part in zip(banks, kept, found, parts, strict=True):
+        at = len(averages)
+        average = _average(few[at], own, part, blocks[at])
+        settings = torch.zeros_like(bank.weights).index_copy(0, places, part)
+        averages.append(replace(average, settings=settings))
+    return averages
+
+
+def _screened(
+    banks: Sequence[Bank], blocks: Sequence[Sequence[Tensor]], latencies: Tensor
+) -> list[Tensor]:
+    """Places of the settings that are worth the time; all of them where there are few latencies.
+
+    Many latencies are explained by few settings, which a part of the latencies tells.
+    """
+    n = len(latencies)
+    every = [torch.arange(len(bank.noise)) for bank in banks]
+    if n <= _MANY:
+        return every
+    part = latencies.argsort(stable=True)[torch.linspace(0, n - 1, _MANY).round().long()]
+    some = [[block[part] for block in own] for own in blocks]
+    _, weights = _explained(banks, some, latencies[part])
+    order = torch.cat(weights).argsort(descending=True, stable=True)
+    best = torch.zeros(len(order), dtype=torch.bool)
+    best[order[: max(_MOST // 4, min(len(order), _ENTRIES // n**2))]] = True
+    return [own.nonzero()[:, 0] for own in parted(best, banks)]
+
+
+def _explained(
+    banks: Sequence[Bank], blocks: Sequence[Sequence[Tensor]], latencies: Tensor
+) -> tuple[list[Evidence], list[Tensor]]:
+    """The evidence, and how probable it makes each setting; outliers are found one by one."""
+    wrong = torch.zeros(len(latencies), dtype=torch.bool)
+    while True:
+        found = [
+            Evidence.of(bank, own, latencies, wrong)
+            for bank, own in zip(banks, blocks, strict=True)
+        ]
+        scores = [b.weights.log() + e.log_evidence for b, e in zip(banks, found, strict=True)]
+        parts = parted(torch.cat(scores).softmax(0), banks)
+        outlier = torch.stack([part @ e.outlier for part, e in zip(parts, found, strict=True)])
+        probable, worst = outlier.sum(0).max(0)
+        if float(probable) < 0.5 or int(wrong.sum()) >= len(latencies) // 4:
+            break
+        wrong[worst] = True  # There may be another one.
+    return found, parts
 
 
 def mixed(found: Sequence[Posterior], blocks: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
@@ -88,7 +141,7 @@ def _average(bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tens
     weight = part / max(probability, 1e-300)
     sizes = torch.tensor([block.shape[1] for block in blocks])
     rows = torch.cat(list(blocks), 1)  # (n, d)
-    n, d = rows.shape
+    d = rows.shape[1]
     expected = torch.zeros(d, dtype=rows.dtype)
     expected[1] = bank.slope
     spread = bank.variances.repeat_interleave(sizes, dim=1)  # (c, d)
@@ -98,9 +151,8 @@ def _average(bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tens
     weight = weight[top] / weight[top].sum().clamp_min(1e-300)
     spread = spread[top]
     root = weight.sqrt()[:, None, None]
-    explained = torch.linalg.solve_triangular(
-        evidence.factor[top], rows.expand(len(top), n, d), upper=False
-    )
+    half = torch.linalg.cholesky(_safe(evidence.inverse[top]))
+    explained = half.mT @ rows
     explained = (root * explained * spread[:, None]).reshape(-1, d)
     apart = expected + spread * (evidence.alpha[top] @ rows)
     apart = root[:, 0] * (apart - weight @ apart)
@@ -117,18 +169,20 @@ def _average(bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tens
     )
 
 
+def _safe(inverse: Tensor) -> Tensor:
+    """Positive definite in spite of rounding."""
+    size = inverse.diagonal(dim1=1, dim2=2).amax(1)
+    return inverse + 1e-12 * size[:, None, None] * torch.eye(inverse.shape[1], dtype=inverse.dtype)
+
+
 def _surprise(evidence: Evidence, top: Tensor, weight: Tensor) -> Tensor:
     """Leave-one-out errors in closed form (Rasmussen and Williams 2006, section 5.4.2)."""
-    n = evidence.alpha.shape[1]
-    inverse = torch.linalg.solve_triangular(
-        evidence.factor[top], torch.eye(n, dtype=weight.dtype).expand(len(top), n, n), upper=False
-    )
-    variance = 1 / inverse.square().sum(1)  # (c, n)
+    variance = 1 / evidence.inverse[top].diagonal(dim1=1, dim2=2)  # (c, n)
     error = evidence.alpha[top] * variance
     # Without an arch, the settings that foretold it well have less weight.
     density = -0.5 * (error.square() / variance + variance.log())
     share = (weight.clamp_min(1e-300).log()[:, None] - density).softmax(0)
     middle = (share * error).sum(0)
     total = (share * (variance + error.square())).sum(0) - middle.square()
-    surprise: Tensor = middle.square() / total.clamp_min(1e-300)
+    surprise: Tensor = (middle.square() / total.clamp_min(1e-300)).clamp_max(_SURPRISING)
     return surprise

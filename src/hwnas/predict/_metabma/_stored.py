@@ -45,6 +45,7 @@ def stored(prior: Prior) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             "gain": terms.gain,
             "variances": bank.variances.float(),
             "noise": bank.noise.float(),
+            "tails": bank.tails.float(),
             "weights": bank.weights.float(),
         }
         arrays |= {f"{scale}.{name}": value.numpy() for name, value in parts.items()}
@@ -91,7 +92,14 @@ def restored(state: PredictorState) -> Prior:
         variances = part("variances", None, FIXED + len(groups))
         settings = len(variances)
         banks.append(
-            Bank(log, variances, part("noise", settings), slope, part("weights", settings))
+            Bank(
+                log,
+                variances,
+                part("noise", settings),
+                part("tails", settings),
+                slope,
+                part("weights", settings),
+            )
         )
     calibration = Calibration(_tensor(state, "calibration", 3))
     return Prior(Features(standards), models, tuple(terms), tuple(banks), calibration)
