@@ -25,6 +25,12 @@ _FLAT = 0.5
 _DESIGNS = 2
 _DESIGN_CANDIDATES = 200
 _CHECKED = 300
+_IMAGINED = 3
+"""Imagined devices of each priced group."""
+_SPREADS = (0.2, 0.6)
+"""Standard deviation of an imagined device's latencies, in parts of their mean."""
+_NOISES = (0.003, 0.03, 0.1)
+"""That of single measurements."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,12 @@ class _Task:
 
 
 def learnt(
-    foretold: Tensor, measured: Tensor, features: Sequence[Tensor], settings: int, seed: int
+    foretold: Tensor,
+    measured: Tensor,
+    features: Sequence[Tensor],
+    priced: Sequence[int],
+    settings: int,
+    seed: int,
 ) -> tuple[list[Bank], Calibration]:
     """Banks of both scales, and how far they can be trusted.
 
@@ -53,6 +64,7 @@ def learnt(
         foretold: (n, k), latencies in ms of the reference archs on the sources, by their models.
         measured: (n, k), as measured; NaN where not.
         features: of the reference archs.
+        priced: places of the features whose columns are amounts, of which each has its price.
         settings: how many are averaged over, on each scale.
         seed: of the settings and of the archs that the unknown device is taken to have measured.
     """
@@ -65,13 +77,18 @@ def learnt(
         )
         for device, others in _lessons(foretold)
     ]
+    chance = np.random.default_rng(seed)
+    real = len(tasks)
+    if tasks:
+        tasks += _imagined(foretold, features, priced, chance)
     banks = [
-        Bank.random(log, settings, FIXED - 2 + len(features), *_sizes(tasks, at, foretold), seed)
+        Bank.random(
+            log, settings, FIXED - 2 + len(features), *_sizes(tasks[:real], at, foretold), seed
+        )
         for at, log in enumerate(LOGS)
     ]
     if not tasks:
         return banks, Calibration.none()
-    chance = np.random.default_rng(seed)
     rows = [
         torch.cat(
             [
@@ -87,7 +104,7 @@ def learnt(
     device = torch.tensor([task.device for task in tasks]).repeat_interleave(sum(_SAMPLES.values()))
     weighted = _weighted(banks, _mixture(evidence))
     inputs, errors = [], []
-    for left_out in sorted({task.device for task in tasks}):
+    for left_out in sorted({task.device for task in tasks[:real]}):
         # What the device itself taught may not vouch for the trust in it.
         others = _weighted(banks, _mixture(evidence[device != left_out]))
         for task in tasks:
@@ -115,6 +132,27 @@ def _lessons(foretold: Tensor) -> list[tuple[int, list[int]]]:
         if len(others) >= 4:
             far = sorted(others, key=lambda other: float(alike[device, other]))
             found.append((device, sorted(far[: len(far) // 2])))
+    return found
+
+
+def _imagined(
+    foretold: Tensor, features: Sequence[Tensor], priced: Sequence[int], chance: np.random.Generator
+) -> list[_Task]:
+    """Devices of kinds that no source is: each amount of a group has a price at random.
+
+    They teach that one group alone may explain a device, if it does so well.
+    """
+    n, k = foretold.shape
+    found = []
+    for number, at in enumerate(tuple(priced) * _IMAGINED):
+        prices = torch.from_numpy(chance.lognormal(0, 1, features[at].shape[1]))
+        work = features[at] @ prices
+        spread = chance.uniform(*_SPREADS) / float(work.std().clamp_min(1e-9))
+        noise = torch.from_numpy(chance.lognormal(0, chance.choice(_NOISES), n))
+        latencies = (1 + spread * work).clamp_min(0.05) * noise
+        others = sorted(chance.permutation(k)[: max(1, (k + 1) // 2)].tolist())
+        blocks = tuple(Terms.of(foretold, others, log)(foretold, features) for log in LOGS)
+        found.append(_Task(k + number, torch.arange(n), latencies, blocks))
     return found
 
 
