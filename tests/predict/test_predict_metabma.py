@@ -149,7 +149,7 @@ def test_a_coarse_clock_makes_equal_what_it_cannot_tell_apart() -> None:
     exact = latencies(90)
     latency = np.maximum(1, np.round(exact / np.median(exact) * 40)) * 10
     mean, _ = told(fitted(), suggested(fitted(), 40), latency)
-    cases = {10: [10, 20, 50], 0.01: [1.25, 2, 7], 0: [1.23456, 2, 3]}
+    cases: dict[float, list[float]] = {10: [10, 20, 50], 0.01: [1.25, 2, 7], 0: [1.23456, 2, 3]}
     assert resolution([1, 2]) == 0
     assert all(resolution(values) == step for step, values in cases.items())
     np.testing.assert_allclose(mean / 10, np.round(mean / 10), atol=1e-6)

@@ -14,7 +14,6 @@ Groups = Mapping[str, NDArray[np.float64]]
 
 _WHOLE = frozenset({"layers"})
 """Groups whose columns are of one scale already."""
-_AMOUNTS = frozenset({"counts", "used", "physics"})
 _UNUSED = frozenset({"pairs"})
 """Groups with more columns than a few latencies can tell of; models of the sources have them."""
 
@@ -57,11 +56,6 @@ class Features:
     """
 
     standards: Mapping[str, Standard]
-
-    @property
-    def priced(self) -> list[int]:
-        """Places of the groups whose columns are amounts of work."""
-        return [place for place, name in enumerate(self.standards) if name in _AMOUNTS]
 
     @staticmethod
     def of(groups: Groups) -> Features:

@@ -18,19 +18,13 @@ from hwnas.predict._metabma._terms import FIXED, FLOOR, Terms
 
 LOGS = (False, True)
 """The scales: latency, and its logarithm."""
-_SAMPLES = {5: 5, 10: 5, 20: 2}
+_SAMPLES = {5: 4, 10: 4, 20: 2}
 """How many archs the unknown device is taken to have measured, and how often."""
 _ITERATIONS = 40
 _FLAT = 0.5
 _DESIGNS = 2
 _DESIGN_CANDIDATES = 200
 _CHECKED = 300
-_IMAGINED = 3
-"""Imagined devices of each priced group."""
-_SPREADS = (0.2, 0.6)
-"""Standard deviation of an imagined device's latencies, in parts of their mean."""
-_NOISES = (0.003, 0.03, 0.1)
-"""That of single measurements."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,6 @@ def learnt(
     foretold: Tensor,
     measured: Tensor,
     features: Sequence[Tensor],
-    priced: Sequence[int],
     settings: int,
     seed: int,
 ) -> tuple[list[Bank], Calibration]:
@@ -64,7 +57,6 @@ def learnt(
         foretold: (n, k), latencies in ms of the reference archs on the sources, by their models.
         measured: (n, k), as measured; NaN where not.
         features: of the reference archs.
-        priced: places of the features whose columns are amounts, of which each has its price.
         settings: how many are averaged over, on each scale.
         seed: of the settings and of the archs that the unknown device is taken to have measured.
     """
@@ -77,18 +69,13 @@ def learnt(
         )
         for device, others in _lessons(foretold)
     ]
-    chance = np.random.default_rng(seed)
-    real = len(tasks)
-    if tasks:
-        tasks += _imagined(foretold, features, priced, chance)
     banks = [
-        Bank.random(
-            log, settings, FIXED - 2 + len(features), *_sizes(tasks[:real], at, foretold), seed
-        )
+        Bank.random(log, settings, FIXED - 2 + len(features), *_sizes(tasks, at, foretold), seed)
         for at, log in enumerate(LOGS)
     ]
     if not tasks:
         return banks, Calibration.none()
+    chance = np.random.default_rng(seed)
     rows = [
         torch.cat(
             [
@@ -104,7 +91,7 @@ def learnt(
     device = torch.tensor([task.device for task in tasks]).repeat_interleave(sum(_SAMPLES.values()))
     weighted = _weighted(banks, _mixture(evidence))
     inputs, errors = [], []
-    for left_out in sorted({task.device for task in tasks[:real]}):
+    for left_out in sorted({task.device for task in tasks}):
         # What the device itself taught may not vouch for the trust in it.
         others = _weighted(banks, _mixture(evidence[device != left_out]))
         for task in tasks:
@@ -132,27 +119,6 @@ def _lessons(foretold: Tensor) -> list[tuple[int, list[int]]]:
         if len(others) >= 4:
             far = sorted(others, key=lambda other: float(alike[device, other]))
             found.append((device, sorted(far[: len(far) // 2])))
-    return found
-
-
-def _imagined(
-    foretold: Tensor, features: Sequence[Tensor], priced: Sequence[int], chance: np.random.Generator
-) -> list[_Task]:
-    """Devices of kinds that no source is: each amount of a group has a price at random.
-
-    They teach that one group alone may explain a device, if it does so well.
-    """
-    n, k = foretold.shape
-    found = []
-    for number, at in enumerate(tuple(priced) * _IMAGINED):
-        prices = torch.from_numpy(chance.lognormal(0, 1, features[at].shape[1]))
-        work = features[at] @ prices
-        spread = chance.uniform(*_SPREADS) / float(work.std().clamp_min(1e-9))
-        noise = torch.from_numpy(chance.lognormal(0, chance.choice(_NOISES), n))
-        latencies = (1 + spread * work).clamp_min(0.05) * noise
-        others = sorted(chance.permutation(k)[: max(1, (k + 1) // 2)].tolist())
-        blocks = tuple(Terms.of(foretold, others, log)(foretold, features) for log in LOGS)
-        found.append(_Task(k + number, torch.arange(n), latencies, blocks))
     return found
 
 

@@ -71,7 +71,7 @@ def posteriors(
     kept = _screened(banks, blocks, latencies)
     few = [bank.only(places) for bank, places in zip(banks, kept, strict=True)]
     found, parts = _explained(few, blocks, latencies)
-    averages = []
+    averages: list[Posterior] = []
     for bank, places, own, part in zip(banks, kept, found, parts, strict=True):
         at = len(averages)
         average = _average(few[at], own, part, blocks[at])

@@ -47,9 +47,7 @@ class Prior:
         measured = (
             torch.from_numpy(np.stack(list(latencies.values()), 1)) if latencies else foretold
         )
-        banks, calibration = learnt(
-            foretold, measured, features(groups), features.priced, settings, seed
-        )
+        banks, calibration = learnt(foretold, measured, features(groups), settings, seed)
         every = range(foretold.shape[1])
         terms = tuple(Terms.of(foretold, every, log) for log in LOGS)
         return Prior(features, models, terms, tuple(banks), calibration)
