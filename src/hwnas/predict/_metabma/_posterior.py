@@ -18,6 +18,8 @@ _MANY = 40
 """Beyond so many latencies, settings are screened by some of them."""
 _ENTRIES = 4_000_000
 """Of the covariances of all settings that are left then."""
+_HEAVIER = 10.0
+"""A normal of variance 1 + 10 tails has the 90 % interval of noise with these tails."""
 _SURPRISING = 9.0
 """More surprise than this is an outlier's, and says nothing of the others."""
 
@@ -163,7 +165,7 @@ def _average(bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tens
         part,
         mean,
         covariance,
-        float(weight @ bank.noise[top]),
+        float(weight @ (bank.noise * (1 + _HEAVIER * bank.tails))[top]),
         evidence.unit,
         _surprise(evidence, top, weight),
     )
