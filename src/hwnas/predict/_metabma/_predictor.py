@@ -40,8 +40,8 @@ class MetaBMA(LatencyPredictor):
     sources, their principal components and groups of the descriptor, and noise with outliers; see
     `Terms` and `Bank`. How large each may be is not chosen but averaged over, weighted by evidence
     (Hoeting et al. 1999) and by a prior that is learnt from source devices left out in turn. All
-    is closed-form in 64-bit floats. What the method has of constants was chosen on validation
-    devices and on sources left out, never on devices that results are shown of.
+    is closed-form in 64-bit floats. Constants were chosen on
+    validation devices and on sources left out; docs/prediction.md says how, and the one exception.
 
     Without sources, physical amounts stand for one, and nothing is known of the settings.
 
