@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -37,9 +38,15 @@ def lines() -> Iterator[str]:
         yield from (line for line in block.splitlines() if line.startswith("hwnas "))
 
 
+@cache
+def the_command() -> Any:
+    """Made once: it takes a while."""
+    return typer.main.get_command(app)
+
+
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """The command that the first words name, and the words after these."""
-    found: Any = typer.main.get_command(app)
+    found = the_command()
     assert words[0] == "hwnas"
     for place, word in enumerate(words[1:], start=1):
         if not hasattr(found, "commands"):
