@@ -67,7 +67,9 @@ def main(area: str, measure: Part | Mapping[str, Part]) -> None:
         _show(f"benchmarks.{area}" + (f": {name}" if len(parts) > 1 else ""), found)
         rows += found
         if options.json:
-            options.json.write_text(json.dumps([{**asdict(r), "ok": r.ok} for r in rows], indent=2))
+            plain = [{**asdict(row), "ok": row.ok} for row in rows]
+            # Figures may be numbers of NumPy, which JSON does not know.
+            options.json.write_text(json.dumps(plain, indent=2, default=lambda x: x.item()))
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
