@@ -167,10 +167,10 @@ def _blur(amounts: NDArray[np.float64], attributes: NDArray[np.float64]) -> NDAr
     distance = ((scaled[:, None] - scaled[None]) ** 2).sum(2)
     macs = amounts[..., :3].sum(2).ravel()
     weight = 0.3 * amounts[..., 6].ravel() + 0.7 * np.sqrt(macs / macs.mean())
-    # What does nothing is left out, and not a root of rounding errors, which a model would scale up.
+    # What does nothing is left out: roots of rounding errors would be scaled up by a model.
     works = np.flatnonzero(weight)
     likeness = np.exp(-distance / 8) * np.outer(weight, weight)
     values, vectors = np.linalg.eigh(likeness[np.ix_(works, works)])
-    root = np.zeros_like(likeness)
+    root: NDArray[np.float64] = np.zeros_like(likeness)
     root[np.ix_(works, works)] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     return root
