@@ -8,6 +8,7 @@ between the two marks in the page. The plot needs matplotlib.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -181,7 +182,7 @@ def plot(figures: Figures, path: Path) -> bool:
     curves: dict[tuple[str, str], dict[str, list[tuple[int, float]]]] = {}
     for label, value in figures.items():
         match = re.fullmatch(r"(\w+) (\w+), ([\w-]+), n = (\d+): Spearman, all", label)
-        if match:
+        if match and not math.isnan(value):  # the same prediction for every arch has no rank
             space, device, method, n = match.groups()
             panel = curves.setdefault((space, device), {})
             panel.setdefault(method, []).append((int(n), value))
