@@ -37,7 +37,7 @@ def slowly(model, inputs):
 
 
 def picky(model, inputs):
-    if model[1].out_features == 12:
+    if model[1].out_features in (4, 32):  # the first to be measured
         raise RuntimeError("an operator that it lacks")
     return 1 + size(model)
 

@@ -103,7 +103,7 @@ def small(device: Device, file: Path) -> Model:
 @pytest.fixture(scope="module")
 def models() -> list[nn.Module]:
     """The second one cannot be measured."""
-    return [Net(2), Raises(), Net(64)]
+    return [Net(2), Raises(), Net(512)]
 
 
 @pytest.fixture(scope="module")
