@@ -163,6 +163,13 @@ def test_a_signal_ends_a_worker_after_the_model_in_hand(tmp_path, model, worker)
         device(tmp_path, trial=1).measure([model], INPUT)
 
 
+def test_models_come_as_a_list(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(DeviceError, match="a list of models"):
+        device(tmp_path).measure_each(model, INPUT)  # type: ignore[arg-type]
+    with pytest.raises(DeviceError, match="1 tuples of inputs for 2 models"):
+        device(tmp_path).measure_each([model, model], [(INPUT,)])
+
+
 def test_dead_workers_are_noticed(tmp_path, model, worker) -> None:
     worker(seconds=60).kill()
     with pytest.raises(DeviceError, match="none of its 1 workers lives"):

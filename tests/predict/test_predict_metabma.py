@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support import data_path
 
 from hwnas.errors import ArchError, PredictError
-from hwnas.predict import SourceTable, load_descriptor, score
+from hwnas.predict import SourceTable, load_descriptor, load_predictor, score
 from hwnas.predict._metabma import MetaBMA
 from hwnas.predict._metabma._timer import resolution
 from hwnas.predict._stored import read
@@ -171,6 +171,36 @@ def test_a_stored_predictor_predicts_the_same(tmp_path: Path) -> None:
     del state.arrays["linear.noise"]  # type: ignore[attr-defined]
     with pytest.raises(PredictError, match=r"linear\.noise"):
         MetaBMA.of_state(state)
+
+
+CLASSES = """
+from torch import nn
+from hwnas import FunctionSpace
+
+def make(input_shape, num_classes):
+    def build(arch):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, arch["width"]),
+                             nn.Linear(arch["width"], num_classes + 0))
+    return FunctionSpace({"width": [4, 8, 16, 32], "bias": [True, False]}, build)
+"""
+
+
+def test_a_space_may_depend_on_the_number_of_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "classes.py").write_text(CLASSES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    reference = "classes:make"
+    some = tuple(load_space(reference, (1, 8, 8), 10).enumerate())
+    values = np.array([1.0 + arch["width"] for arch in some])
+    predictor = MetaBMA(settings=50)
+    predictor.fit(
+        SourceTable(reference, some, {"one": values, "two": 2 * values}, {}, (1, 8, 8), 10)
+    )
+    predictor.save(tmp_path / "kept")
+    again = load_predictor(tmp_path / "kept", reference)
+    means = [one.adapt(some[:4], values[:4]).predict(some).mean for one in (predictor, again)]
+    assert np.array_equal(*means)
 
 
 def test_fitting_again_gives_the_same() -> None:

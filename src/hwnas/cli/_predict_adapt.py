@@ -11,13 +11,12 @@ from rich.text import Text
 
 from hwnas.cli._console import count_text, print_json, say
 from hwnas.cli._options import (
-    DEVICE_HELP,
     JsonOption,
     ShapeOption,
     SpaceArgument,
     TaskOption,
 )
-from hwnas.cli._predict_options import StoreOption, measuring, shaped_space
+from hwnas.cli._predict_options import DeviceOption, StoreOption, measuring, shaped_space
 from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,14 +31,7 @@ EPILOG = (
 
 def adapt(
     space: SpaceArgument,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            metavar="DEVICE",
-            help=f"{DEVICE_HELP}; or module:name of a Device of your own.",
-        ),
-    ] = "local",
+    device: DeviceOption = "local",
     n: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many to measure.")] = 10,
     to: Annotated[
         Path | None,

@@ -9,14 +9,13 @@ import typer
 
 from hwnas.cli._console import count_text, print_json, say
 from hwnas.cli._options import (
-    DEVICE_HELP,
     JsonOption,
     SeedOption,
     ShapeOption,
     SpaceArgument,
     TaskOption,
 )
-from hwnas.cli._predict_options import StoreOption, measuring, shaped_space
+from hwnas.cli._predict_options import DeviceOption, StoreOption, measuring, shaped_space
 
 EPILOG = (
     "Example: hwnas predict measure net.py:space --input-shape 3,64,64 --device 'one=onnxruntime' "
@@ -35,14 +34,7 @@ def measure(
             show_default=False,
         ),
     ],
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            metavar="DEVICE",
-            help=f"{DEVICE_HELP}; or module:name of a Device of your own.",
-        ),
-    ] = "local",
+    device: DeviceOption = "local",
     n: Annotated[int, typer.Option("-n", min=3, metavar="N", help="How many to measure.")] = 60,
     replace: Annotated[
         bool, typer.Option("--replace", metavar="", help="Take the place of a device in FILE.")

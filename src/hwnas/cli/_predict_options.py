@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.cli._console import err, out, say
+from hwnas.cli._options import DEVICE_HELP
 from hwnas.errors import ModelFault, UsageError
 
 if TYPE_CHECKING:
     from hwnas.jobs import ArchProgress
     from hwnas.space import SearchSpace
 
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help=f"{DEVICE_HELP}; or module:name of a Device of your own.",
+    ),
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option(

@@ -8,6 +8,7 @@ from hwnas.device._estimators.estimator import Estimator
 from hwnas.device._estimators.estimators import LatencyEstimator, LatencyGraphEstimator, Profiler
 from hwnas.device._estimators.latency import LatencyEstimate, Missing, Share
 from hwnas.device._health import Health, check_health
+from hwnas.device._inputs import per_model
 from hwnas.device._item import Item
 from hwnas.device._local import LocalDevice
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
@@ -55,4 +56,5 @@ __all__ = [
     "export_onnx",
     "export_store",
     "import_store",
+    "per_model",
 ]

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from hwnas.device import Device, Inputs, Measurement, Model, SimulatedDevice, Timing, export_onnx
+from hwnas.device import (
+    Device,
+    Inputs,
+    Measurement,
+    Model,
+    SimulatedDevice,
+    Timing,
+    export_onnx,
+    per_model,
+)
 from hwnas.errors import DeviceError, ModelFault
 from hwnas.jobs._queue.envelopes import Answer, Request
 from hwnas.jobs._queue.lease import Watch, last_generation
@@ -66,9 +75,7 @@ class QueueDevice(Device):
         parts: bool = False,
     ) -> list[Measurement | ModelFault]:
         """See `Device.measure_each`; a `ModelFault` also where no answer came in time."""
-        each = inputs if isinstance(inputs, list) else [_tuple(inputs)] * len(models)
-        if len(each) != len(models):
-            raise DeviceError(f"device '{self.name}': {len(each)} inputs for {len(models)} models")
+        each = per_model(inputs, models)
         posted: list[str | ModelFault] = []
         for model, tensors in zip(models, each, strict=True):
             try:
@@ -171,7 +178,3 @@ class QueueDevice(Device):
         told = SimulatedDevice(self.name, lambda model, given: answer.metrics["latency"])
         (found,) = told.measure([""], inputs)
         return replace(found, environment=replace(found.environment, runtime="evaluator"))
-
-
-def _tuple(inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return inputs if isinstance(inputs, tuple) else (inputs,)

@@ -31,7 +31,8 @@ class Baseline(LatencyPredictor):
     `suggest` is a design over standardised descriptor columns, the same for all of them: it needs
     no latencies, so those of `measured` archs do not matter.
 
-    A member gives `_adapted`; one with settings or sources overrides `_learn`, `state`, `of_state`.
+    A member gives `_adapted`; one with settings or sources overrides `_learn`, `state`, `of_state`,
+    one that needs more of the space `_prepare`.
 
     Attributes:
         least: how many measurements `adapt` takes at least.
@@ -109,6 +110,10 @@ class Baseline(LatencyPredictor):
     ) -> None:
         self.space, self.input_shape, self.num_classes = space, input_shape, num_classes
         self._descriptor = load_descriptor(space, input_shape, num_classes)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a member needs of the space beside the descriptor; nothing, by default."""
 
     def _learn(self, sources: SourceTable) -> None:
         """Nothing, where the sources do not matter."""

@@ -11,7 +11,7 @@ from hwnas.predict._base import DevicePredictor
 from hwnas.predict._baselines.base import Baseline, LineDevice
 from hwnas.predict._baselines.lines import nonnegative, proportional
 from hwnas.predict._baselines.macs import Macs
-from hwnas.space import Arch, SearchSpace
+from hwnas.space import Arch
 
 
 class Flops(Baseline):
@@ -23,14 +23,8 @@ class Flops(Baseline):
     name = "flops"
     needs_sources = False
 
-    def _for(
-        self,
-        space: str | SearchSpace,
-        input_shape: tuple[int, ...] | None,
-        num_classes: int | None,
-    ) -> None:
-        super()._for(space, input_shape, num_classes)
-        self._macs = Macs(space, input_shape, num_classes)
+    def _prepare(self) -> None:
+        self._macs = Macs(self.space, self.input_shape, self.num_classes)
 
     def _adapted(self, archs: Sequence[Arch], latencies: NDArray[np.float64]) -> DevicePredictor:
         macs = self._macs(archs)

@@ -39,14 +39,8 @@ class Lookup(Baseline):
         super().__init__(seed)
         self._table = table
 
-    def _for(
-        self,
-        space: str | SearchSpace,
-        input_shape: tuple[int, ...] | None,
-        num_classes: int | None,
-    ) -> None:
-        super()._for(space, input_shape, num_classes)
-        self._decisions = Decisions(opened(space, input_shape, num_classes))
+    def _prepare(self) -> None:
+        self._decisions = Decisions(opened(self.space, self.input_shape, self.num_classes))
 
     def _learn(self, sources: SourceTable) -> None:
         table = self._table

@@ -17,7 +17,7 @@ from hwnas.predict._baselines.macs import opened
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._source_models import SourceModels
 from hwnas.predict._stored import PredictorState
-from hwnas.space import Arch, SearchSpace
+from hwnas.space import Arch
 
 _ON = ("counts", "physics")
 _DECISIONS = "decisions"
@@ -49,14 +49,8 @@ class Ridge(Baseline):
             raise PredictError("ridge: 'on' is a list of the descriptor's groups")
         self.on, self.scale = tuple(on), scale
 
-    def _for(
-        self,
-        space: str | SearchSpace,
-        input_shape: tuple[int, ...] | None,
-        num_classes: int | None,
-    ) -> None:
-        super()._for(space, input_shape, num_classes)
-        self._decisions = Decisions(opened(space, input_shape, num_classes))
+    def _prepare(self) -> None:
+        self._decisions = Decisions(opened(self.space, self.input_shape, self.num_classes))
 
     def _adapted(self, archs: Sequence[Arch], latencies: NDArray[np.float64]) -> DevicePredictor:
         log = None if self.scale == "best" else self.scale == "log"

@@ -65,7 +65,9 @@ class MetaBMA(LatencyPredictor):
 
     def fit(self, sources: SourceTable) -> None:
         """See `LatencyPredictor`."""
-        descriptor = self._given or load_descriptor(sources.space, sources.input_shape)
+        descriptor = self._given or load_descriptor(
+            sources.space, sources.input_shape, sources.num_classes
+        )
         archs, latencies = sources.archs, sources.latencies
         if not latencies:  # The table tells the space alone.
             space = sources.space
@@ -127,7 +129,7 @@ class MetaBMA(LatencyPredictor):
         predictor.space = state.space
         predictor.input_shape = state.input_shape
         predictor.num_classes = state.num_classes
-        predictor._descriptor = load_descriptor(state.space, state.input_shape)
+        predictor._descriptor = load_descriptor(state.space, state.input_shape, state.num_classes)
         predictor._prior = restored(state)
         return predictor
 
