@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from hwnas._estimate import Estimate
 from hwnas._process import Message
 from hwnas.errors import ArchError, BudgetError, CostError, JobError
+from hwnas.jobs._executors.base import Executor
 from hwnas.jobs._meter import Meter
-from hwnas.jobs._pool import WorkerPool
 from hwnas.jobs._spec import Result
 from hwnas.jobs._view import ATTEMPTS, VOID, counted, record_of
 from hwnas.strategy import SpaceSampler, StudyStore, suggest
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Coordinator:
-    """Asks the strategy, hands archs to the pool, has the results measured, tells the study.
+    """Asks the strategy, hands archs to the executor, has the results measured, tells the study.
 
     A trial that is `RUNNING` in the study when the coordinator starts was cut off by a kill. It is
     run again under its number; if its `result.json` is there it is trained, and only measured.
@@ -43,7 +43,7 @@ class Coordinator:
         store: StudyStore,
         budget: Budget,
         reward: Reward,
-        pool: WorkerPool,
+        executor: Executor,
         meter: Meter | None,
         events: queue.Queue[Message],
         observer: Observer,
@@ -54,7 +54,7 @@ class Coordinator:
         self._store = store
         self._budget = budget
         self._reward = reward
-        self._pool = pool
+        self._executor = executor
         self._meter = meter
         self._events = events
         self._observer = observer
@@ -90,7 +90,7 @@ class Coordinator:
         Raises:
             JobError: more trials failed than the job allows, or a worker cannot start.
         """
-        self._pool.warm_up(self._job.spec.trials - self.done)
+        self._executor.warm_up(self._job.spec.trials - self.done)
         while True:
             self._fill()
             if not self._running:
@@ -98,15 +98,15 @@ class Coordinator:
             if self.overdue:
                 # Said again and again, since a worker that is still starting does not hear it.
                 for number in self._running:
-                    self._pool.stop(number)
-            event = self._pool.next_event(timeout=1.0)
+                    self._executor.stop(number)
+            event = self._executor.next_event(timeout=1.0)
             if event is not None:
                 self._handle(event)
             if self._failed > self._job.spec.max_failed:
                 raise JobError(self._too_many_failures())
 
     def _fill(self) -> None:
-        while self._pool.free > 0 and not self.overdue:
+        while self._executor.free > 0 and not self.overdue:
             if self._waiting:
                 self._start(self._waiting.pop(0))
             elif self._counted < self._job.spec.trials and not self.exhausted:
@@ -127,7 +127,7 @@ class Coordinator:
         if result is not None:
             self._events.put({"type": "done", "trial": number, **result.model_dump()})
         else:
-            self._pool.train(number, self._archs[number], self._job.trial_folder(number))
+            self._executor.train(number, self._archs[number], self._job.trial_folder(number))
 
     def _handle(self, event: Message) -> None:
         number = event["trial"]

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from hwnas._process import Message
 from hwnas.errors import JobError
 from hwnas.jobs._check import adapted_in, check_request
+from hwnas.jobs._executors.base import Training
+from hwnas.jobs._executors.local import LocalExecutor
 from hwnas.jobs._finalists import choose_winner
 from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
 from hwnas.jobs._observer import Observer
-from hwnas.jobs._pool import WorkerPool
 from hwnas.jobs._queue.ending import asking_workers
 from hwnas.jobs._view import budget_of, view_of
 
@@ -106,17 +107,15 @@ def _train_all(
     payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.counting)
     events: queue.Queue[Message] = queue.Queue()
     with ExitStack() as stack:
-        pool = WorkerPool(
-            cloudpickle.dumps(payload),
-            size=spec.parallel,
+        training = Training(
+            payload=cloudpickle.dumps(payload),
             seed=spec.seed,
             metric=spec.metric,
             exports=exports,
-            timeout=spec.trial_timeout,
-            events=events,
             log=job.folder / "workers.log",
         )
-        stack.callback(pool.close)
+        executor = LocalExecutor(training, spec.parallel, spec.trial_timeout, events)
+        stack.callback(executor.close)
         meter = Meter(job, space, keys, events) if keys else None
         if meter is not None:
             stack.callback(meter.close)
@@ -128,7 +127,7 @@ def _train_all(
             job.study_store(),
             budget,
             reward,
-            pool,
+            executor,
             meter,
             events,
             observer,

@@ -1,4 +1,4 @@
-"""The process that trains trials, one after another: `python -m hwnas.jobs._worker`."""
+"""The process that trains trials, one after another: `python -m hwnas.jobs._executors.process`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What trains trials: processes here, or elsewhere."""

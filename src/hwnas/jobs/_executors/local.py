@@ -1,0 +1,134 @@
+"""Processes of this machine that train: reused, watched, replaced when they die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwnas._process import Child, Message
+from hwnas.errors import JobError
+from hwnas.jobs._executors.base import Executor
+
+
+@dataclass
+class _Worker:
+    child: Child
+    trial: int | None = None
+    ready: bool = False
+    killed_because: str | None = None
+
+
+@dataclass
+class LocalExecutor(Executor):
+    """Trains each trial in one of `size` processes that serve many trials.
+
+    The end of a process becomes a `failed` with the reason, and its replacement is started when it
+    is needed. See `hwnas.jobs._executors.process` for the other end.
+    """
+
+    _workers: list[_Worker] = field(init=False, default_factory=list)
+
+    def warm_up(self, count: int) -> None:
+        """Start processes ahead of their first trial."""
+        while len(self._workers) < min(count, self.size):
+            self._workers.append(self._worker())
+
+    def stop(self, number: int) -> None:
+        """Ask a trial to end early."""
+        for worker in self._workers:
+            if worker.trial == number:
+                worker.child.send({"type": "stop"})
+
+    def close(self) -> None:
+        """End every process, whatever it is doing."""
+        for worker in self._workers:
+            worker.child.kill()
+        self._workers.clear()
+
+    def _start(self, number: int, arch: Mapping[str, Any], folder: Path) -> None:
+        worker = next((w for w in self._workers if w.trial is None), None)
+        if worker is None:
+            worker = self._worker()
+            self._workers.append(worker)
+        worker.trial = number
+        if worker.ready:
+            self._began(number)
+        worker.child.send({"trial": number, "arch": dict(arch), "folder": str(folder)})
+
+    def _kill(self, number: int, reason: str) -> None:
+        for worker in self._workers:
+            if worker.trial == number:
+                worker.killed_because = reason
+                worker.child.kill()
+
+    def _digest(self, message: Message) -> Message | None:
+        if "child" not in message:
+            return message
+        worker = next((w for w in self._workers if w.child is message["child"]), None)
+        told: Message | None = message["message"]
+        if worker is None:
+            return None
+        if told is None:
+            return self._bury(worker)
+        if told["type"] == "ready":
+            worker.ready = True
+            if worker.trial is not None:
+                self._began(worker.trial)
+            return None
+        if told["type"] == "broken":
+            raise JobError(
+                f"a training process cannot start: {told['reason']} (log: {self.training.log})"
+            )
+        if told["type"] in ("done", "failed"):
+            worker.trial = None
+        return told
+
+    def _bury(self, worker: _Worker) -> Message | None:
+        self._workers.remove(worker)
+        worker.child.kill()
+        if not worker.ready and worker.killed_because is None:
+            raise JobError(
+                f"a training process died while it started; its log is {self.training.log}"
+            )
+        if worker.trial is None:
+            return None
+        kind, reason = _how_it_ended(worker.child.process.returncode)
+        if worker.killed_because:
+            kind, reason = "timeout", worker.killed_because
+        return {"type": "failed", "trial": worker.trial, "kind": kind, "reason": reason}
+
+    def _worker(self) -> _Worker:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = max(1, (cores or 1) // self.size)
+        child = Child(
+            "hwnas.jobs._executors.process",
+            lambda child, message: self.events.put({"child": child, "message": message}),
+            env={
+                "OMP_NUM_THREADS": str(threads),
+                "MKL_NUM_THREADS": str(threads),
+                "PYTHONUNBUFFERED": "1",  # what was printed before a crash is in the log
+            },
+            log=self.training.log,
+        )
+        setup = {
+            "path": sys.path,
+            "threads": threads,
+            "seed": self.training.seed,
+            "metric": self.training.metric,
+            "exports": {name: list(shape) for name, shape in self.training.exports.items()},
+        }
+        child.send(setup, [self.training.payload])
+        return _Worker(child)
+
+
+def _how_it_ended(code: int) -> tuple[str, str]:
+    if code >= 0:
+        return "exit", f"the process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = "; the system kills like this when memory runs out" if name == "SIGKILL" else ""
+    return "killed", f"the process was killed by {name}{hint}"
