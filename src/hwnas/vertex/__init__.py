@@ -1,0 +1,1 @@
+"""Trainers and latency calculators that were written for Vertex AI NAS."""
