@@ -9,7 +9,7 @@ from hwnas.errors import UsageError
 
 
 def names(family: str) -> list[str]:
-    """The members of a family (`costs`, `runtimes`, `spaces`, `strategies`, `tasks`), sorted."""
+    """The members of a family (`costs`, `executors`, `spaces` and so on), sorted."""
     return sorted(_members(family))
 
 

@@ -23,7 +23,7 @@ from hwnas.zoo import load_space
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget
-    from hwnas.jobs import JobView, OwnCost, TrialRecord
+    from hwnas.jobs import ExecutorFactory, JobView, OwnCost, TrialRecord
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
 
@@ -121,6 +121,7 @@ def search(
     counting: Counting = Counting(),
     options: Mapping[str, Any] | None = None,
     devices: Sequence[str | DeviceSpec] = ("local",),
+    executor: str | ExecutorFactory | None = None,
     input_shape: Sequence[int] | None = None,
     max_failed: int | None = None,
     trial_timeout: float | None = None,
@@ -156,6 +157,8 @@ def search(
         options: keyword arguments for the trainer.
         devices: what latencies are measured on: `NAME` or `NAME=RUNTIME?threads=2`; the first is
             meant where a budget names none.
+        executor: what trains: `local` (processes of this machine, the default) or an installed one
+            with its options, `NAME?option=value`; or an object that makes one.
         input_shape: (C, H, W) of one input, where there is no task to tell.
         max_failed: the search ends when more trials than this fail; by default a third,
             and three at least.
@@ -167,9 +170,9 @@ def search(
         folder: the job's folder; by default a new one under `runs/`.
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
         resume: go on with the job in `folder`, or start it if there is none. Give the same space
-            and trainer, and the reward and costs that are objects; all else is read from the
-            folder, save that `trials`, `parallel` and the limits on failures and time, if given,
-            replace what was asked for before.
+            and trainer, and the reward, costs and executor that are objects; all else is read from
+            the folder, save that `trials`, `parallel`, `executor` and the limits on failures and
+            time, if given, replace what was asked for before.
         accept_code_change: resume although the code that builds the networks has changed.
         observer: told of what happens.
 
@@ -185,6 +188,7 @@ def search(
         candidates_of,
         check_predicted,
         check_request,
+        make_executor,
         own_costs,
         resumed_costs,
         run_search,
@@ -199,16 +203,21 @@ def search(
     trainer, ready = _trainer(train, task)
     if train is None and task is not None:
         options = {**task.defaults, **(options or {})}
+    named = executor if isinstance(executor, str) else None
+    make = None if isinstance(executor, str) else executor
     where = Path(folder) if folder is not None else new_folder(reference or "search")
     inputs = (1, *shape) if shape else ()
     candidates = None
     if resume and (where / "job.json").exists():
         job = Job.open(where)
         _check_code(job, found, accept_code_change)
+        if named is not None:
+            make_executor(named).check(job.spec)
         own = resumed_costs(job, costs, found, inputs)
         job.ask_for(
             trials=trials,
             parallel=parallel,
+            executor=named,
             max_failed=max_failed,
             trial_timeout=trial_timeout,
             retries=retries,
@@ -236,6 +245,7 @@ def search(
             objectives=Objective.parse(objective),
             strategy=strategy,
             devices=listed,
+            executor=None if make else named or "local",
             storage=storage,
             trials=24 if trials is None else trials,
             parallel=1 if parallel is None else parallel,
@@ -250,7 +260,7 @@ def search(
         check_predicted(own, spec)
         candidates = candidates_of(spec, found, own)
         job = Job.create(where, spec)
-    view = run_search(job, found, trainer, task, judge, observer, own, candidates)
+    view = run_search(job, found, trainer, task, judge, observer, own, candidates, make)
     return Result(view, found, task)
 
 
@@ -259,6 +269,7 @@ def resume_search(
     *,
     trials: int | None = None,
     parallel: int | None = None,
+    executor: str | ExecutorFactory | None = None,
     max_failed: int | None = None,
     trial_timeout: float | None = None,
     retries: int | None = None,
@@ -284,6 +295,7 @@ def resume_search(
         task=task,
         trials=trials,
         parallel=parallel,
+        executor=executor,
         max_failed=max_failed,
         trial_timeout=trial_timeout,
         retries=retries,

@@ -30,6 +30,7 @@ _WITH_RESUME = {
     "resume",
     "trials",
     "parallel",
+    "executor",
     "max_failed",
     "trial_timeout",
     "retries",
@@ -138,6 +139,16 @@ def search(
         int | None,
         typer.Option(
             min=1, metavar="N", help="How many at a time; by default 1.", rich_help_panel=_HOW
+        ),
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXECUTOR",
+            help="What trains: local (processes of this machine, the default) or an installed one "
+            "with its options, NAME?option=value.",
+            show_default=False,
+            rich_help_panel=_HOW,
         ),
     ] = None,
     strategy: Annotated[
@@ -272,6 +283,7 @@ def search(
                 folder,
                 trials=trials,
                 parallel=parallel,
+                executor=executor,
                 max_failed=max_failed,
                 trial_timeout=trial_timeout,
                 retries=retries,
@@ -288,6 +300,7 @@ def search(
             costs=cost or [],
             trials=trials,
             parallel=parallel,
+            executor=executor,
             strategy=strategy,
             seed=seed,
             reward=reward,

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from hwnas.jobs._check import at_hand as at_hand
     from hwnas.jobs._check import check_predicted as check_predicted
     from hwnas.jobs._check import check_request as check_request
+    from hwnas.jobs._executors.base import Executor as Executor
+    from hwnas.jobs._executors.base import ExecutorFactory as ExecutorFactory
+    from hwnas.jobs._executors.base import ExecutorOptions as ExecutorOptions
+    from hwnas.jobs._executors.base import Training as Training
+    from hwnas.jobs._executors.choice import make_executor as make_executor
     from hwnas.jobs._limits import candidates_of as candidates_of
     from hwnas.jobs._own_costs import OwnCost as OwnCost
     from hwnas.jobs._own_costs import own_costs as own_costs
@@ -48,6 +53,9 @@ __all__ = [
     "DeviceRegistry",
     "DeviceSpec",
     "Evaluator",
+    "Executor",
+    "ExecutorFactory",
+    "ExecutorOptions",
     "Failure",
     "InfeasibleModel",
     "Job",
@@ -61,6 +69,7 @@ __all__ = [
     "Sizing",
     "SpaceInfo",
     "Store",
+    "Training",
     "TrialRecord",
     "adapt",
     "at_hand",
@@ -72,6 +81,7 @@ __all__ = [
     "example",
     "find_device",
     "first_problem",
+    "make_executor",
     "measure_again",
     "measure_archs",
     "measured_keys",
@@ -90,6 +100,11 @@ _LAZY = {
     "ArchProgress": "hwnas.jobs._bench",
     "DeviceEvaluator": "hwnas.jobs._queue.evaluator",
     "Evaluator": "hwnas.jobs._queue.evaluator",
+    "Executor": "hwnas.jobs._executors.base",
+    "ExecutorFactory": "hwnas.jobs._executors.base",
+    "ExecutorOptions": "hwnas.jobs._executors.base",
+    "Training": "hwnas.jobs._executors.base",
+    "make_executor": "hwnas.jobs._executors.choice",
     "InfeasibleModel": "hwnas.jobs._queue.evaluator",
     "QueueDevice": "hwnas.jobs._queue.queue_device",
     "QueueWorker": "hwnas.jobs._queue.worker",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwnas import _plugins
 from hwnas.errors import DeviceError, JobError, UsageError
+from hwnas.jobs._executors.choice import make_executor
 from hwnas.jobs._meter import MEASURED, measured_keys, open_device
 from hwnas.jobs._spec import QUEUE
 
@@ -22,8 +23,8 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
     """Refuse what could not end well; return the cost keys that devices must measure.
 
     Raises:
-        HwnasError: the budget, a device, the strategy, an objective or the storage makes no sense,
-            or something is asked for that cannot be had on this host.
+        HwnasError: the budget, a device, the strategy, an objective, the executor or the storage
+            makes no sense, or something is asked for that cannot be had on this host.
     """
     from hwnas.budget import Budget
     from hwnas.strategy import StudyStore, check_storage, make_strategy
@@ -54,6 +55,8 @@ def check_request(spec: JobSpec) -> dict[str, DeviceSpec]:
     if len(spec.objectives) > 1 and not make_strategy(spec.strategy).multi_objective:
         raise JobError(f"strategy '{spec.strategy}' optimises one objective; try tpe or nsga2")
     make_strategy(spec.strategy)
+    if spec.executor is not None:
+        make_executor(spec.executor).check(spec)
     if spec.storage is not None:
         check_storage(spec.storage)
         StudyStore(spec.storage, spec.name)

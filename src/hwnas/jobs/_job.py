@@ -60,7 +60,7 @@ class Job:
         """
         return cls(folder, JobSpec.read(folder / "job.json"))
 
-    def ask_for(self, **wanted: float | None) -> None:
+    def ask_for(self, **wanted: float | str | None) -> None:
         """Change what was asked for (`trials`, `parallel` ...); None leaves it as it was.
 
         Raises:

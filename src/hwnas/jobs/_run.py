@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hwnas._process import Message
 from hwnas.errors import JobError
 from hwnas.jobs._check import adapted_in, check_request
-from hwnas.jobs._executors.base import Training
-from hwnas.jobs._executors.local import LocalExecutor
+from hwnas.jobs._executors.base import ExecutorFactory, Training
+from hwnas.jobs._executors.choice import make_executor
 from hwnas.jobs._finalists import choose_winner
 from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
@@ -40,11 +40,13 @@ def run_search(
     observer: Observer | None = None,
     costs: Mapping[str, Cost] | None = None,
     candidates: Candidates | None = None,
+    executor: ExecutorFactory | None = None,
 ) -> JobView:
     """Run `job` until its trials are done and its winner is chosen; go on where it was cut off.
 
     `costs` are those of the user's own that the request names, `candidates` those of
-    `candidates_of`, if the caller has made them already.
+    `candidates_of`, if the caller has made them already; `executor` makes what trains, by default
+    the one that the request names.
 
     Raises:
         InfeasibleError: no arch keeps the budget's limits on computed costs.
@@ -63,14 +65,24 @@ def run_search(
     budget = budget_of(spec)
     judge = reward or make_reward(spec.reward)
     keys = check_request(spec)
+    make = executor or _executor_of(job)
     if candidates is None:
         candidates = candidates_of(spec, space, costs or {})
     with job.running(), asking_workers(job, keys.values()):
         remember_references(job, _references(costs or {}, keys))
-        _train_all(job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher)
+        _train_all(job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher, make)
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
     return view_of(job)
+
+
+def _executor_of(job: Job) -> ExecutorFactory:
+    if job.spec.executor is None:
+        raise JobError(
+            f"{job.folder} was started with an executor object; resume it from the program that "
+            "made it, or name another (--executor)"
+        )
+    return make_executor(job.spec.executor)
 
 
 def _references(costs: Mapping[str, Cost], keys: Mapping[str, DeviceSpec]) -> dict[str, float]:
@@ -91,6 +103,7 @@ def _train_all(
     reward: Reward,
     keys: Mapping[str, DeviceSpec],
     observer: Observer,
+    make: ExecutorFactory,
 ) -> None:
     import cloudpickle
     import optuna
@@ -114,7 +127,7 @@ def _train_all(
             exports=exports,
             log=job.folder / "workers.log",
         )
-        executor = LocalExecutor(training, spec.parallel, spec.trial_timeout, events)
+        executor = make(job, training, spec.parallel, spec.trial_timeout, events)
         stack.callback(executor.close)
         meter = Meter(job, space, keys, events) if keys else None
         if meter is not None:

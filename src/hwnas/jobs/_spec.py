@@ -175,6 +175,8 @@ class JobSpec(_Strict):
     counting: Counting = Counting()
     strategy: str = "evolution"
     devices: tuple[DeviceSpec, ...] = (DeviceSpec(),)
+    executor: str | None = "local"
+    """What trains, see `make_executor`; None for an object that only the calling program has."""
     storage: str | None = None
     trials: int = Field(ge=1)
     parallel: int = Field(default=1, ge=1)

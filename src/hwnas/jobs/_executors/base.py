@@ -8,9 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 from hwnas._process import Message
+
+if TYPE_CHECKING:
+    from hwnas.jobs._job import Job
+    from hwnas.jobs._spec import JobSpec
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,17 @@ class Training:
     log: Path
 
 
+class ExecutorOptions(BaseModel):
+    """What an executor can be told, as text: `NAME?option=value`. Members add fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 @dataclass
 class Executor(ABC):
     """Trains trials, at most `size` at a time. Found by the entry points `hwnas.executors`.
+
+    A member says in `Options` what it can be told; `make_executor` reads them from text.
 
     All methods are called from one thread, the coordinator's; what an executor learns in threads of
     its own it puts into `events`. What happens comes from `next_event` as messages with `type` and
@@ -50,18 +64,34 @@ class Executor(ABC):
     and trainer give the same network on every executor.
 
     Args:
+        options: an instance of `Options`.
+        job: the job whose trials they are.
         training: what is trained, and how.
         size: how many trials run at a time.
         timeout: seconds a trial may take, from when it begins; None for no limit.
         events: where the messages go; others put theirs there, too.
     """
 
+    Options: ClassVar[type[ExecutorOptions]] = ExecutorOptions
+    text_option: ClassVar[str | None] = None
+    """The option that takes what stands after a colon: `NAME?option=value:TEXT`."""
+
+    options: ExecutorOptions
+    job: Job
     training: Training
     size: int
     timeout: float | None
     events: queue.Queue[Message]
     _running: set[int] = field(init=False, default_factory=set)
     _deadlines: dict[int, float] = field(init=False, default_factory=dict)
+
+    @classmethod  # noqa: B027 - most serve every request
+    def check(cls, options: ExecutorOptions, spec: JobSpec) -> None:
+        """Refuse a request that this executor cannot serve, before anything is written.
+
+        Raises:
+            HwnasError: the message says why.
+        """
 
     @property
     def free(self) -> int:
@@ -122,3 +152,21 @@ class Executor(ABC):
     @abstractmethod
     def close(self) -> None:
         """End everything, whatever it is doing; nothing that was started is left."""
+
+
+class ExecutorFactory(Protocol):
+    """What makes the executor of a job: the result of `make_executor`, or a function of one's own.
+
+    The arguments are those of `Executor`.
+    """
+
+    def __call__(
+        self,
+        job: Job,
+        training: Training,
+        size: int,
+        timeout: float | None,
+        events: queue.Queue[Message],
+        /,
+    ) -> Executor:
+        """The executor; what it starts ends with its `close`."""
