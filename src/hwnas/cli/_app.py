@@ -24,6 +24,7 @@ from hwnas.cli import (
     _search,
     _show,
     _space,
+    _vertex,
     _worker,
 )
 from hwnas.cli._console import INTERRUPTED, OK, USAGE, error
@@ -46,6 +47,7 @@ app.command("report")(_report.report)
 app.command("export")(_export.export)
 app.add_typer(_device.app, name="device")
 app.add_typer(_predict.app, name="predict")
+app.add_typer(_vertex.app, name="vertex")
 app.command("measure", epilog=_measure.EPILOG)(_measure.measure)
 app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
 app.command("estimate")(_estimate.estimate)
