@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hwnas.budget import Budget as Budget
     from hwnas.device import LocalDevice as LocalDevice
     from hwnas.errors import HwnasError as HwnasError
+    from hwnas.errors import InfeasibleTrial as InfeasibleTrial
     from hwnas.space import Cell as Cell
     from hwnas.space import Choice as Choice
     from hwnas.space import FunctionSpace as FunctionSpace
@@ -29,6 +30,7 @@ _HOMES = {
     "Estimate": "hwnas._estimate",
     "FunctionSpace": "hwnas.space",
     "HwnasError": "hwnas.errors",
+    "InfeasibleTrial": "hwnas.errors",
     "InputChoice": "hwnas.space",
     "LayerChoice": "hwnas.space",
     "LocalDevice": "hwnas.device",
@@ -45,6 +47,7 @@ __all__ = [
     "Estimate",
     "FunctionSpace",
     "HwnasError",
+    "InfeasibleTrial",
     "InputChoice",
     "LayerChoice",
     "LocalDevice",

@@ -57,6 +57,13 @@ class TrialError(HwnasError):
     """A trial failed; the message is the reason recorded with it."""
 
 
+class InfeasibleTrial(TrialError):
+    """A trainer's verdict: this network cannot be used, and no retry would change that.
+
+    Raised by a trainer, with the reason as its message. The trial counts as failed, once.
+    """
+
+
 class JobError(HwnasError):
     """A job cannot be started, resumed or read."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
-from hwnas import Choice, FunctionSpace
+from hwnas import Choice, FunctionSpace, InfeasibleTrial
 
 
 def _mlp(arch: dict[str, object]) -> nn.Module:
@@ -80,6 +80,24 @@ def flaky(model, data, report, *, seed, failures: int = 2):
     if len(earlier) < failures:
         raise OSError(f"attempt {len(earlier) + 1} failed")
     return {"accuracy": fake_accuracy(model)}
+
+
+def resumes(model, data, report, *, seed):
+    """Dies at step 3 of 4, and goes on from the checkpoint of step 2; says where it began."""
+    checkpoint = report.folder / "step.txt"
+    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    print(f"goes on after step {done}", flush=True)
+    for step in range(done + 1, 5):
+        if step == 3 and not done:
+            os._exit(7)
+        report(step, {"accuracy": step / 10})
+        checkpoint.write_text(str(step))
+    return {"accuracy": 0.4}
+
+
+def infeasible(model, data, report, *, seed):
+    """Cannot be used."""
+    raise InfeasibleTrial("too wide for this chip")
 
 
 def nan(model, data, report, *, seed):

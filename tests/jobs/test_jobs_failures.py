@@ -22,6 +22,7 @@ def trials_of(hwnas, job: str) -> list[dict]:
         ("text", "metrics", "'0.97'"),
         ("nameless", "metrics", "no 'accuracy'"),
         ("negative", "metrics", "accuracy is -0.5"),
+        ("infeasible", "infeasible", "too wide for this chip"),
         ("exits", "exit", "sys.exit(1)"),
         ("leaves", "exit", "exit code 1"),
         ("killed", "killed", "SIGKILL"),
@@ -118,6 +119,16 @@ def test_a_trial_is_run_again_from_its_checkpoint(hwnas, folder: Path) -> None:
         attempts = folder / f"job/trials/{number}/checkpoints/attempts.txt"
         assert attempts.read_text() == "xxx"
     assert (told.stdout + told.stderr).count("failed, and is run again: OSError: attempt") == 4
+
+
+def test_a_verdict_is_final(hwnas, folder: Path) -> None:
+    """A network that its trainer calls infeasible has failed once, retries or not."""
+    told = hwnas(
+        "search", "nets:small", "--train", "nets:infeasible", "--trials", "1", "--max-failed", "1",
+        "--retries", "3", "--job", "job", check=False,
+    )  # fmt: skip
+    assert "run again" not in told.stdout + told.stderr
+    assert trials_of(hwnas, "job")[0]["failure"]["reason"] == "too wide for this chip"
 
 
 def test_retries_come_to_an_end(hwnas, folder: Path) -> None:

@@ -10,7 +10,7 @@ from report_sample import complete, failed, job, realistic
 
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget
-from hwnas.jobs import TrialRecord
+from hwnas.jobs import Failure, TrialRecord
 from hwnas.report import to_json
 
 
@@ -49,9 +49,12 @@ def test_the_trials_are_counted() -> None:
         complete(1, 0.9, 9.0, 50_000),
         failed(2, "timeout", "longer than 60 s", "epoch 1"),
         TrialRecord(3, "running", {"kernel": 3}),
+        TrialRecord(4, "stale", {}, failure=Failure("stale", "no sign of life"), stale=6),
     )
     data = _strict(to_json(job(trials)))
-    assert data["counts"] == {"complete": 2, "feasible": 1, "failed": 1, "running": 1}
+    counts = {"complete": 2, "feasible": 1, "failed": 1, "stale": 1, "running": 1}
+    assert data["counts"] == counts
+    assert (data["trials"][2]["stale"], data["trials"][4]["stale"]) == (0, 6)
     assert data["trials"][2]["failure"] == {
         "kind": "timeout",
         "reason": "longer than 60 s",

@@ -100,10 +100,11 @@ class Progress(Observer):
         else:
             self._say(f"trial {record.number}: {self._facts(record)}")
 
-    def retried(self, number: int, attempts: int, reason: str) -> None:
+    def retried(self, number: int, kind: str, reason: str) -> None:
         """See `Observer`."""
         self._running.pop(number, None)
-        self._say(f"trial {number} failed, and is run again: {reason}", keep=True)
+        what = "is stale" if kind == "stale" else "failed"
+        self._say(f"trial {number} {what}, and is run again: {reason}", keep=True)
 
     def phase(self, text: str) -> None:
         """See `Observer`."""

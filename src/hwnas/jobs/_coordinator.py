@@ -13,10 +13,11 @@ from optuna.trial import TrialState
 from hwnas._estimate import Estimate
 from hwnas._process import Message
 from hwnas.errors import ArchError, BudgetError, CostError, JobError
+from hwnas.jobs._attempts import runs_again
 from hwnas.jobs._executors.base import Executor
 from hwnas.jobs._meter import Meter
 from hwnas.jobs._spec import Result
-from hwnas.jobs._view import ATTEMPTS, VOID, counted, record_of
+from hwnas.jobs._view import VOID, counted, record_of
 from hwnas.strategy import SpaceSampler, StudyStore, suggest
 
 if TYPE_CHECKING:
@@ -197,11 +198,9 @@ class Coordinator:
     def _fail(self, number: int, kind: str, reason: str) -> None:
         trial = self._running.pop(number)
         self._results.pop(number, None)
-        attempts = trial.user_attrs.get(ATTEMPTS, 0) + 1
-        trial.set_user_attr(ATTEMPTS, attempts)
-        if attempts <= self._job.spec.retries:
+        if runs_again(trial, kind, self._job.spec.retries):
             self._archs.pop(number)
-            self._observer.retried(number, attempts, reason)
+            self._observer.retried(number, kind, reason)
             self._waiting.insert(0, trial)
             return
         with self._store.transaction():

@@ -34,8 +34,8 @@ class Observer:
     def trial_ended(self, record: TrialRecord) -> None:
         """A trial ended, well or not."""
 
-    def retried(self, number: int, attempts: int, reason: str) -> None:
-        """A trial failed for the `attempts`-th time, and is run again."""
+    def retried(self, number: int, kind: str, reason: str) -> None:
+        """A trial failed, or was `stale` (`kind`, as in `Failure`), and is run again."""
 
     def phase(self, text: str) -> None:
         """What the search does now, when it is not training."""

@@ -12,7 +12,8 @@ from hwnas._estimate import Estimate
 from hwnas.budget import Budget
 from hwnas.cost import Counting
 
-State = Literal["running", "complete", "failed"]
+State = Literal["running", "complete", "failed", "stale"]
+"""`stale`: it showed no life again and again, which says nothing about the network."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Failure:
     """Why a trial failed.
 
     `kind` is one of `error` (the trainer raised), `metrics` (what it returned is no result),
-    `exit` (the process ended), `killed` (by a signal), `timeout`, `measure`.
+    `exit` (the process ended), `killed` (by a signal), `timeout`, `infeasible` (the trainer's
+    verdict), `measure`, `stale` (no sign of life).
     """
 
     kind: str
@@ -30,7 +32,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial. Costs are keyed like the budget's constraints: `macs`, `latency@pixel6`."""
+    """One trial. Costs are keyed like the budget's constraints: `macs`, `latency@pixel6`.
+
+    `stale` is how often it was run again because it showed no life.
+    """
 
     number: int
     state: State
@@ -44,6 +49,7 @@ class TrialRecord:
     started: datetime | None = None
     elapsed: float | None = None
     failure: Failure | None = None
+    stale: int = 0
 
     def value(self, name: str) -> float | None:
         """A metric, a cost or the reward by its name, or None where the trial has none."""
@@ -91,8 +97,8 @@ class JobView:
 
     @property
     def failed(self) -> tuple[TrialRecord, ...]:
-        """The trials that ended without one."""
-        return tuple(t for t in self.trials if t.state == "failed")
+        """The trials that ended without one, stale ones included."""
+        return tuple(t for t in self.trials if t.state in ("failed", "stale"))
 
     def pareto(self) -> tuple[TrialRecord, ...]:
         """The feasible trials that no other one beats in accuracy and in every budgeted cost.

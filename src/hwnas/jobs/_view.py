@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget
+from hwnas.jobs._attempts import STALE
 from hwnas.jobs._job import Job
 from hwnas.jobs._records import Failure, JobView, State, TrialRecord
 from hwnas.jobs._spec import Finalist
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 VOID = "void"
 """Marks trials that died before they had an arch; they count for nothing."""
-ATTEMPTS = "attempts"
-"""How often a trial has failed, retries included."""
 _LOG_LINES = 12
 _STATES: Mapping[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -92,6 +91,9 @@ def record_of(
         costs |= {name: Estimate(*pair) for name, pair in last.costs.items()}
         violations, reward = last.violations, last.reward
     state = _STATES.get(trial.state, "running")
+    failure = _failure(trial, job) if state == "failed" else None
+    if failure is not None and failure.kind == "stale":
+        state = "stale"
     elapsed = attrs.get("elapsed")
     if elapsed is None and trial.duration is not None:
         elapsed = trial.duration.total_seconds()
@@ -107,7 +109,8 @@ def record_of(
         step=attrs.get("step"),
         started=trial.datetime_start,
         elapsed=elapsed,
-        failure=_failure(trial, job) if state == "failed" else None,
+        failure=failure,
+        stale=attrs.get(STALE, 0),
     )
 
 

@@ -38,7 +38,8 @@ def to_json(view: JobView) -> dict[str, Any]:
         "counts": {
             "complete": len(view.complete),
             "feasible": sum(bool(trial.feasible) for trial in view.complete),
-            "failed": len(view.failed),
+            "failed": sum(trial.state == "failed" for trial in view.trials),
+            "stale": sum(trial.state == "stale" for trial in view.trials),
             "running": sum(trial.state == "running" for trial in view.trials),
         },
         "winner": view.winner,
@@ -81,6 +82,7 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "step": trial.step,
         "started": trial.started.isoformat() if trial.started else None,
         "elapsed": _finite(trial.elapsed),
+        "stale": trial.stale,
         "failure": failure
         and {"kind": failure.kind, "reason": failure.reason, "log": list(failure.log)},
     }

@@ -19,7 +19,8 @@ A trainer is any function
   `accuracy` is the validation accuracy, 0 to 1. Other metrics may be constrained or optimised.
 - Metrics beyond `accuracy` that a budget is to limit are declared on the function:
   `train.metrics = ("f1",)`.
-- A trainer that fails raises; the trial is recorded as failed with the message.
+- A trainer that fails raises; the trial is recorded as failed with the message. One that finds
+  that a network can never be used raises `hwnas.InfeasibleTrial`, which no retry follows.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ class Executor(ABC):
 
     - `report`: `step`, `metrics`, `elapsed` seconds; zero or more.
     - `done`: the fields of `Result`; the trial's folder holds its files.
-    - `failed`: `kind` (`error`, `exit`, `killed`, `timeout`, `metrics`, `stale`) and `reason`.
+    - `failed`: `kind` (`error`, `exit`, `killed`, `timeout`, `metrics`, `infeasible`, `stale`) and
+      `reason`.
 
     Each `train` ends in exactly one `done` or `failed`, whatever happens to processes and machines.
     A trial that is over `timeout` is ended together with all that it started. The same arch, seed

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from hwnas._files import write_json
 from hwnas._process import Channel, Message
-from hwnas.errors import TrialError, describe
+from hwnas.errors import InfeasibleTrial, TrialError, describe
 
 
 def main() -> None:
@@ -68,6 +69,8 @@ class _Trainer:
         with _logging_to(folder / "log.txt"):
             try:
                 return {"type": "done", "trial": number, **self._train_one(number, order, folder)}
+            except InfeasibleTrial as error:
+                kind, reason = "infeasible", str(error) or "the trainer gave no reason"
             except TrialError as error:
                 kind, reason = "metrics", str(error)
             except SystemExit as error:
@@ -121,6 +124,7 @@ class _Report:
     def __init__(self, channel: Channel, number: int, path: Path) -> None:
         self._channel = channel
         self._number = number
+        self._earlier = _lines(path)
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._started = time.monotonic()
         self._folder = path.parent / "checkpoints"
@@ -132,14 +136,15 @@ class _Report:
         return self._folder
 
     def __call__(self, step: int, metrics: dict[str, float]) -> bool:
-        import json
-
         from hwnas.tasks import check_metrics
 
         checked = check_metrics(metrics)
         elapsed = round(time.monotonic() - self._started, 3)
         row = {"step": int(step), "elapsed": elapsed, "metrics": checked}
-        self._file.write(json.dumps(row) + "\n")
+        # A trainer that goes on from a checkpoint has its first steps in the file already.
+        kept, self._earlier = [one for one in self._earlier if one["step"] < row["step"]], []
+        for one in (*kept, row):
+            self._file.write(json.dumps(one) + "\n")
         self._file.flush()
         self.step = int(step)
         self._channel.send({"type": "report", "trial": self._number, **row})
@@ -147,6 +152,16 @@ class _Report:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _lines(path: Path) -> list[Message]:
+    """What an earlier attempt at the trial reported; a torn line is none."""
+    found: list[Message] = []
+    with suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with suppress(ValueError):
+                found.append(json.loads(line))
+    return found
 
 
 def _save(model: Any, folder: Path) -> None:
