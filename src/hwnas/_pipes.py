@@ -45,10 +45,10 @@ def private_pipes() -> tuple[BinaryIO, BinaryIO]:
     return incoming, outgoing
 
 
-def die_with_parent(parent: int) -> None:
-    """In a child: ask Linux to kill it when the thread that started it ends, however that ends."""
+def die_with_parent(parent: int, by: int = signal.SIGKILL) -> None:
+    """In a child: ask Linux to end it when the thread that started it ends, however that ends."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
     if os.getppid() != parent:
         os._exit(1)
 
