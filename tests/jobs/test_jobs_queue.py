@@ -21,8 +21,8 @@ from hwnas.device import Measurement, Timing, export_onnx
 from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError
 from hwnas.jobs import DeviceEvaluator, QueueDevice, QueueWorker, Store
 from hwnas.jobs._queue.envelopes import Answer
-from hwnas.jobs._queue.lease import Claims
 from hwnas.jobs._queue.queue import MeasurementQueue
+from hwnas.jobs._store.lease import Claims
 from support import HWNAS
 
 INPUT = torch.zeros(1, 4)

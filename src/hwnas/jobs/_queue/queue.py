@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwnas.errors import StoreError
 from hwnas.jobs._queue.envelopes import Answer, FileRef, Request, checked_name
-from hwnas.jobs._queue.lease import last_generation
+from hwnas.jobs._store.lease import last_generation
 from hwnas.jobs._store.store import Store
 
 

@@ -16,8 +16,8 @@ from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError, descri
 from hwnas.jobs._queue.ending import ENDED
 from hwnas.jobs._queue.envelopes import Answer, Request, checked_name
 from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator, InfeasibleModel
-from hwnas.jobs._queue.lease import Claims, Lease, Pulse
 from hwnas.jobs._queue.queue import MeasurementQueue
+from hwnas.jobs._store.lease import Claims, Lease, Pulse
 from hwnas.jobs._store.store import Store
 
 
