@@ -34,7 +34,7 @@ def wait_for(condition, process: subprocess.Popen[str] | None = None, seconds: f
 
 
 def results(folder: Path) -> list[Path]:
-    return list((folder / "job/trials").glob("*/result.json"))
+    return list((folder / "job/trials").glob("*/manifest.json"))
 
 
 def kill_tree(process: subprocess.Popen[str]) -> None:

@@ -33,7 +33,7 @@ def test_kill_and_resume(hwnas, folder: Path, whole_tree: bool) -> None:
     assert [t["state"] for t in trials] == ["complete"] * 8
     assert len({json.dumps(t["arch"], sort_keys=True) for t in trials}) == 8
     for name, written in finished.items():
-        assert (folder / "job/trials" / name / "result.json").stat().st_mtime_ns == written
+        assert (folder / "job/trials" / name / "manifest.json").stat().st_mtime_ns == written
     trained = (folder / "trained.txt").read_text().splitlines()
     # Those in flight at the kill, two at most, were begun once more.
     assert 8 <= len(trained) <= 10

@@ -20,6 +20,7 @@ from hwnas import LocalDevice
 from hwnas.device import Measurement, Timing, export_onnx
 from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError
 from hwnas.jobs import DeviceEvaluator, QueueDevice, QueueWorker, Store
+from hwnas.jobs._life import LifeCycle
 from hwnas.jobs._queue.envelopes import Answer
 from hwnas.jobs._queue.queue import MeasurementQueue
 from hwnas.jobs._store.lease import Claims
@@ -236,9 +237,11 @@ def test_two_workers_of_one_name(tmp_path, worker) -> None:
 
 def test_a_worker_ends_with_its_job_and_when_idle(tmp_path, worker) -> None:
     ending = worker()
-    Store(tmp_path / "job").put("state/ended", b"done")
+    life = LifeCycle(Store(tmp_path / "job"))
+    for state in ("running", "done"):
+        life.turn(state)
     assert "the job has ended" in ending.communicate(timeout=30)[0]
-    Store(tmp_path / "job").delete("state/ended")
+    life.turn("running")
     assert "nothing to do" in worker("--idle", "0.3").communicate(timeout=30)[0]
 
 

@@ -10,6 +10,7 @@ import typer
 
 from hwnas import __version__
 from hwnas.cli import (
+    _cancel,
     _cost,
     _device,
     _estimate,
@@ -43,6 +44,7 @@ app.command("sample")(_sample.sample)
 app.command("cost")(_cost.cost)
 app.command("search", epilog=_search.EPILOG)(_search.search)
 app.command("show")(_show.show)
+app.command("cancel")(_cancel.cancel)
 app.command("report")(_report.report)
 app.command("export")(_export.export)
 app.add_typer(_device.app, name="device")

@@ -58,6 +58,9 @@ def _summary(view: JobView) -> str:
         f"{feasible} within budget" if len(view.budget) else "",
         f"{len(view.failed)} failed" if view.failed else "",
     ]
+    state: str = view.state or "running"
+    if not view.active and state in ("running", "stopping"):
+        state = "cut off"
     space = f"{view.space} ({count_text(view.size, 'arch')})"
     budget = f"budget: {view.budget}" if len(view.budget) else "no budget"
-    return f"{space}, {budget}; {', '.join(filter(None, counts))}"
+    return f"{state}: {space}, {budget}; {', '.join(filter(None, counts))}"

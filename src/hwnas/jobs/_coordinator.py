@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import optuna
@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from hwnas._estimate import Estimate
 from hwnas._process import Message
-from hwnas.errors import ArchError, BudgetError, CostError, JobError
+from hwnas.errors import ArchError, BudgetError, CostError, JobError, StoreError
 from hwnas.jobs._attempts import runs_again
 from hwnas.jobs._executors.base import Executor
 from hwnas.jobs._meter import Meter
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hwnas.cost import Cost
     from hwnas.jobs._job import Job
     from hwnas.jobs._observer import Observer
+    from hwnas.jobs._trial_folder import TrialFolder
     from hwnas.space import Arch, SearchSpace
 
 
@@ -32,7 +33,7 @@ class Coordinator:
     """Asks the strategy, hands archs to the executor, has the results measured, tells the study.
 
     A trial that is `RUNNING` in the study when the coordinator starts was cut off by a kill. It is
-    run again under its number; if its `result.json` is there it is trained, and only measured.
+    run again under its number; if its manifest is there it is trained, and only measured.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Coordinator:
         meter: Meter | None,
         events: queue.Queue[Message],
         observer: Observer,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._job = job
         self._space = space
@@ -59,6 +61,7 @@ class Coordinator:
         self._meter = meter
         self._events = events
         self._observer = observer
+        self._stopping = stopping
         self._study = store.create([o.direction for o in job.spec.objectives])
         self._study.sampler = self._sampler = sampler
         self._running: dict[int, optuna.Trial] = {}
@@ -76,9 +79,10 @@ class Coordinator:
         return self._counted - len(self._waiting) - len(self._running)
 
     @property
-    def overdue(self) -> bool:
-        """Whether the search has taken as long as it may; what runs then is asked to stop."""
-        return self._end is not None and time.monotonic() >= self._end
+    def ending(self) -> bool:
+        """Whether the search has taken as long as it may, or is cancelled: no trial starts any
+        more, and those that run are asked to stop."""
+        return self._stopping() or (self._end is not None and time.monotonic() >= self._end)
 
     @property
     def exhausted(self) -> bool:
@@ -96,7 +100,7 @@ class Coordinator:
             self._fill()
             if not self._running:
                 return
-            if self.overdue:
+            if self.ending:
                 # Said again and again, since a worker that is still starting does not hear it.
                 for number in self._running:
                     self._executor.stop(number)
@@ -107,7 +111,7 @@ class Coordinator:
                 raise JobError(self._too_many_failures())
 
     def _fill(self) -> None:
-        while self._executor.free > 0 and not self.overdue:
+        while self._executor.free > 0 and not self.ending:
             if self._waiting:
                 self._start(self._waiting.pop(0))
             elif self._counted < self._job.spec.trials and not self.exhausted:
@@ -123,12 +127,23 @@ class Coordinator:
         number = trial.number
         self._running[number] = trial
         self._archs[number] = self._space.canonical(trial.params)
-        result = self._job.read(f"trials/{number}/result.json", Result)
+        files = self._job.trial(number)
         self._observer.trial_started(number)
+        result = self._trained(files)
         if result is not None:
             self._events.put({"type": "done", "trial": number, **result.model_dump()})
-        else:
-            self._executor.train(number, self._archs[number], self._job.trial_folder(number))
+            return
+        described = {"space": self._job.spec.space.model_dump(), "arch": self._archs[number]}
+        self._job.write(f"trials/{number}/arch.json", described)
+        self._executor.train(number, self._archs[number], files)
+
+    def _trained(self, files: TrialFolder) -> Result | None:
+        try:
+            return files.result()
+        except StoreError as error:
+            self._observer.phase(f"{error}; training it again")
+            files.discard()
+            return None
 
     def _handle(self, event: Message) -> None:
         number = event["trial"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
-from hwnas._files import write_json
 from hwnas.jobs._meter import measure_again, references, trial_model
 from hwnas.jobs._spec import Finalist
 from hwnas.jobs._view import view_of
@@ -72,7 +71,7 @@ def choose_winner(
             if all(v <= 0 for v in violations.values()):
                 best = value if best is None else max(best, value)
         found = {number: one.model_dump() for number, one in finalists.items()}
-        write_json(job.folder / "finalists.json", found)
+        job.write("finalists.json", found)
 
 
 def _measure(

@@ -7,12 +7,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from hwnas._files import write_json
 from hwnas.errors import JobError
+from hwnas.jobs._life import LifeCycle
 from hwnas.jobs._spec import JobSpec, first_problem
+from hwnas.jobs._store.store import Store
+from hwnas.jobs._trial_folder import TrialFolder
 
 if TYPE_CHECKING:
     from hwnas.strategy import StudyStore
@@ -49,15 +53,18 @@ class Job:
             spec.write(path)
         except OSError as error:
             raise JobError(f"cannot write {path}: {error.strerror}") from error
-        return cls(folder, spec)
+        job = cls(folder, spec)
+        job.life.turn("created")
+        return job
 
     @classmethod
-    def open(cls, folder: Path) -> Job:
+    def open(cls, folder: Path | str) -> Job:
         """The job in a folder.
 
         Raises:
             JobError: there is none, or it cannot be read.
         """
+        folder = Path(folder)
         return cls(folder, JobSpec.read(folder / "job.json"))
 
     def ask_for(self, **wanted: float | str | None) -> None:
@@ -82,9 +89,18 @@ class Job:
 
         return StudyStore(self.spec.storage or str(self.folder / "study.journal"), self.spec.name)
 
-    def trial_folder(self, number: int) -> Path:
-        """Where a trial's files are."""
-        return self.folder / "trials" / str(number)
+    def trial(self, number: int) -> TrialFolder:
+        """A trial's files."""
+        return TrialFolder(self.folder / "trials" / str(number))
+
+    @property
+    def life(self) -> LifeCycle:
+        """The states that the job has been in."""
+        return LifeCycle(Store(self.folder))
+
+    def write(self, name: str, value: Any) -> None:
+        """Write a JSON file of the job, for all to see."""
+        write_json(self.folder / name, value)
 
     def read(self, name: str, kind: type[T]) -> T | None:
         """A JSON file of the job as a `kind`, or None where it does not exist (yet).
@@ -99,6 +115,20 @@ class Job:
             return None
         except ValidationError as error:
             raise JobError(f"{path} is damaged: {first_problem(error)}; remove it") from error
+
+    def cancel(self) -> bool:
+        """Ask the search to stop, softly; whether one runs that will.
+
+        Where none runs the job is cancelled at once, so that its workers end.
+
+        Raises:
+            JobError: the job has ended.
+        """
+        if self.is_running():
+            self.life.turn("stopping", "cancelled")
+            return True
+        self.life.turn("cancelled")
+        return False
 
     def is_running(self) -> bool:
         """Whether a coordinator holds the job now."""

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
-from hwnas._files import write_json
 from hwnas._process import Message
 from hwnas.errors import DeviceError, UsageError, describe
 from hwnas.jobs._networks import noise
 from hwnas.jobs._spec import QUEUE
+from hwnas.jobs._trial_folder import WEIGHTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,13 +112,14 @@ def onnx_name(batch_size: int) -> str:
 
 def trial_model(job: Job, space: SearchSpace, number: int, arch: Arch, device: DeviceSpec) -> Model:
     """A trained trial in the form that a device measures: its ONNX file, or the module."""
-    folder = job.trial_folder(number)
+    name = onnx_name(device.batch_size) if device.reads_onnx else WEIGHTS
+    (file,) = job.trial(number).fetch([name])
     if device.reads_onnx:
-        return folder / onnx_name(device.batch_size)
+        return file
     from safetensors.torch import load_model
 
     model = space.build(arch)
-    load_model(model, str(folder / "model.safetensors"))
+    load_model(model, str(file))
     return model.eval()
 
 
@@ -218,8 +219,8 @@ class Meter:
                 model = trial_model(self._job, self._space, number, arch, spec)
                 taken[spec.name] = device.measure([model], example(spec, self._shape))[0]
                 self._remember_reference(device)
-        path = self._job.trial_folder(number) / "measurements.json"
-        write_json(path, {name: m.to_dict() for name, m in taken.items()})
+        found = {name: m.to_dict() for name, m in taken.items()}
+        self._job.write(f"trials/{number}/measurements.json", found)
         return {
             key: cost_of(key, taken[spec.name], spec.batch_size) for key, spec in self._keys.items()
         }
@@ -252,4 +253,4 @@ def remember_references(job: Job, found: Mapping[str, float]) -> None:
     """Keep the speeds of devices that are not known yet."""
     known = references(job)
     if found.keys() - known.keys():
-        write_json(job.folder / "devices.json", {**found, **known})
+        job.write("devices.json", {**found, **known})

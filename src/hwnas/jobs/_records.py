@@ -11,6 +11,7 @@ from typing import Any, Literal
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget
 from hwnas.cost import Counting
+from hwnas.jobs._life import JobState
 
 State = Literal["running", "complete", "failed", "stale"]
 """`stale`: it showed no life again and again, which says nothing about the network."""
@@ -86,6 +87,8 @@ class JobView:
     counting: Counting = Counting()
     active: bool = True
     """Whether a process runs the job now; trials that run in one that is not were cut off."""
+    state: JobState | None = None
+    """Where in its life cycle the job is; None if that was not kept yet when it was made."""
     winner: int | None = None
     nearest: int | None = None
 

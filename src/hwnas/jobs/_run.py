@@ -14,10 +14,12 @@ from hwnas.jobs._check import adapted_in, check_request
 from hwnas.jobs._executors.base import ExecutorFactory, Training
 from hwnas.jobs._executors.choice import make_executor
 from hwnas.jobs._finalists import choose_winner
+from hwnas.jobs._life import LifeCycle, living
 from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
 from hwnas.jobs._observer import Observer
-from hwnas.jobs._queue.ending import asking_workers
+from hwnas.jobs._spec import QUEUE
+from hwnas.jobs._store.store import Store
 from hwnas.jobs._view import budget_of, view_of
 
 if TYPE_CHECKING:
@@ -68,9 +70,11 @@ def run_search(
     make = executor or _executor_of(job)
     if candidates is None:
         candidates = candidates_of(spec, space, costs or {})
-    with job.running(), asking_workers(job, keys.values()):
+    with job.running(), living(job.life, _lives_of_queues(keys)) as stopping:
         remember_references(job, _references(costs or {}, keys))
-        _train_all(job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher, make)
+        _train_all(
+            job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher, make, stopping
+        )
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
     return view_of(job)
@@ -83,6 +87,12 @@ def _executor_of(job: Job) -> ExecutorFactory:
             "made it, or name another (--executor)"
         )
     return make_executor(job.spec.executor)
+
+
+def _lives_of_queues(keys: Mapping[str, DeviceSpec]) -> list[LifeCycle]:
+    """Where workers look that do not see the job's folder."""
+    urls = {one.store for one in keys.values() if one.runtime == QUEUE and one.store}
+    return [LifeCycle(Store(url)) for url in sorted(urls)]
 
 
 def _references(costs: Mapping[str, Cost], keys: Mapping[str, DeviceSpec]) -> dict[str, float]:
@@ -104,6 +114,7 @@ def _train_all(
     keys: Mapping[str, DeviceSpec],
     observer: Observer,
     make: ExecutorFactory,
+    stopping: Callable[[], bool],
 ) -> None:
     import cloudpickle
     import optuna
@@ -144,6 +155,7 @@ def _train_all(
             meter,
             events,
             observer,
+            stopping,
         )
         observer.started(job, coordinator.done)
         if candidates.filters:

@@ -54,6 +54,7 @@ def view_of(job: Job) -> JobView:
     budget = budget_of(spec)
     finalists = job.read("finalists.json", dict[str, Finalist]) or {}
     trials = counted(job.study_store().load().get_trials(deepcopy=False))
+    present = job.life.now()
     records = tuple(record_of(t, job, budget, finalists) for t in trials)
     return JobView(
         name=spec.name,
@@ -72,6 +73,7 @@ def view_of(job: Job) -> JobView:
         trials_asked=spec.trials,
         counting=spec.counting,
         active=job.is_running(),
+        state=None if present is None else present.state,
         trials=records,
         winner=_best(r for r in records if not finalists or str(r.number) in finalists),
         nearest=_nearest(records),
@@ -119,19 +121,8 @@ def _failure(trial: FrozenTrial, job: Job) -> Failure:
     return Failure(
         kind=told.get("kind", "error"),
         reason=told.get("reason", "no reason was recorded"),
-        log=_last_lines(job.trial_folder(trial.number) / "log.txt"),
+        log=tuple(job.trial(trial.number).last_log().splitlines()[-_LOG_LINES:]),
     )
-
-
-def _last_lines(path: Path, most: int = 16_384) -> tuple[str, ...]:
-    try:
-        with open(path, "rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - most))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ()
-    return tuple(text.splitlines()[-_LOG_LINES:])
 
 
 def _best(records: Iterable[TrialRecord]) -> int | None:

@@ -25,6 +25,8 @@ def to_json(view: JobView) -> dict[str, Any]:
         "name": view.name,
         "folder": str(view.folder),
         "created": str(view.created),
+        "state": view.state,
+        "active": view.active,
         "task": view.task,
         "space": {"name": view.space, "fingerprint": view.fingerprint, "size": view.size},
         "strategy": view.strategy,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from hwnas._process import Message
+from hwnas.jobs._trial_folder import TrialFolder
 
 if TYPE_CHECKING:
     from hwnas.jobs._job import Job
@@ -56,9 +57,9 @@ class Executor(ABC):
     `trial`:
 
     - `report`: `step`, `metrics`, `elapsed` seconds; zero or more.
-    - `done`: the fields of `Result`; the trial's folder holds its files.
-    - `failed`: `kind` (`error`, `exit`, `killed`, `timeout`, `metrics`, `infeasible`, `stale`) and
-      `reason`.
+    - `done`: the fields of `Result`; the trial's files are published (`TrialFolder.publish`).
+    - `failed`: `kind` (`error`, `exit`, `killed`, `timeout`, `metrics`, `infeasible`, `stale`,
+      `store`) and `reason`.
 
     Each `train` ends in exactly one `done` or `failed`, whatever happens to processes and machines.
     A trial that is over `timeout` is ended together with all that it started. The same arch, seed
@@ -102,9 +103,8 @@ class Executor(ABC):
     def warm_up(self, count: int) -> None:  # noqa: B027 - many have nothing to prepare
         """Prepare for `count` trials."""
 
-    def train(self, number: int, arch: Mapping[str, Any], folder: Path) -> None:
+    def train(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
         """Start a trial; `free` must be positive."""
-        folder.mkdir(parents=True, exist_ok=True)
         self._running.add(number)
         self._start(number, arch, folder)
 
@@ -139,8 +139,8 @@ class Executor(ABC):
         return message
 
     @abstractmethod
-    def _start(self, number: int, arch: Mapping[str, Any], folder: Path) -> None:
-        """Begin a trial, whose folder exists."""
+    def _start(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
+        """Begin a trial: whoever trains it calls `folder.begin`, and `publish` or `leave`."""
 
     @abstractmethod
     def _kill(self, number: int, reason: str) -> None:

@@ -7,12 +7,12 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hwnas._process import Child, Message
 from hwnas.errors import JobError
 from hwnas.jobs._executors.base import Executor
+from hwnas.jobs._trial_folder import TrialFolder
 
 
 @dataclass
@@ -50,7 +50,7 @@ class LocalExecutor(Executor):
             worker.child.kill()
         self._workers.clear()
 
-    def _start(self, number: int, arch: Mapping[str, Any], folder: Path) -> None:
+    def _start(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
         worker = next((w for w in self._workers if w.trial is None), None)
         if worker is None:
             worker = self._worker()
@@ -58,7 +58,7 @@ class LocalExecutor(Executor):
         worker.trial = number
         if worker.ready:
             self._began(number)
-        worker.child.send({"trial": number, "arch": dict(arch), "folder": str(folder)})
+        worker.child.send({"trial": number, "arch": dict(arch), "folder": folder.to_dict()})
 
     def _kill(self, number: int, reason: str) -> None:
         for worker in self._workers:

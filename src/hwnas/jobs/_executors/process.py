@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -15,7 +16,10 @@ from typing import Any
 
 from hwnas._files import write_json
 from hwnas._process import Channel, Message
-from hwnas.errors import InfeasibleTrial, TrialError, describe
+from hwnas.errors import InfeasibleTrial, StoreError, TrialError, describe
+from hwnas.jobs._trial_folder import CHECKPOINTS, LOG, METRICS, RESULT, WEIGHTS, TrialFolder
+
+_KEEP_EVERY = 30.0  # seconds between two times that checkpoints go to the store
 
 
 def main() -> None:
@@ -43,6 +47,10 @@ def _print_traceback(error: BaseException) -> None:
     traceback.print_exception(error.with_traceback(frame or error.__traceback__))
 
 
+def _failed(number: int, kind: str, reason: str) -> Message:
+    return {"type": "failed", "trial": number, "kind": kind, "reason": reason}
+
+
 class _Trainer:
     """The user's space, data and trainer, loaded once and used for every trial."""
 
@@ -64,11 +72,24 @@ class _Trainer:
 
     def run(self, order: Message) -> Message:
         """Train one arch; the answer says how it ended."""
-        number, folder = order["trial"], Path(order["folder"])
+        number, files = order["trial"], TrialFolder.from_dict(order["folder"])
         self._channel.stop_requested.clear()
-        with _logging_to(folder / "log.txt"):
+        try:
+            files.begin()
+            told = self._attempt(number, order["arch"], files)
+            if told["type"] == "done":
+                # The manifest is written last: a trial that has it is trained, and never again.
+                files.publish()
+            else:
+                files.leave()
+        except (StoreError, OSError) as error:
+            told = _failed(number, "store", describe(error))
+        return told
+
+    def _attempt(self, number: int, arch: Message, files: TrialFolder) -> Message:
+        with _logging_to(files.folder / LOG):
             try:
-                return {"type": "done", "trial": number, **self._train_one(number, order, folder)}
+                return {"type": "done", "trial": number, **self._train_one(number, arch, files)}
             except InfeasibleTrial as error:
                 kind, reason = "infeasible", str(error) or "the trainer gave no reason"
             except TrialError as error:
@@ -78,15 +99,17 @@ class _Trainer:
             except Exception as error:  # noqa: BLE001 - a trainer may raise anything
                 _print_traceback(error)
                 kind, reason = "error", describe(error)
-        return {"type": "failed", "trial": number, "kind": kind, "reason": reason}
+        return _failed(number, kind, reason)
 
-    def _train_one(self, number: int, order: Message, folder: Path) -> Message:
+    def _train_one(self, number: int, arch: Message, files: TrialFolder) -> Message:
         from hwnas.tasks import check_metrics
+
+        folder = files.folder
 
         started = time.monotonic()
         _seed_everything(self._seed)
-        model = self._space.build(order["arch"])
-        report = _Report(self._channel, number, folder / "metrics.jsonl")
+        model = self._space.build(arch)
+        report = _Report(self._channel, number, files)
         try:
             returned = self._train(model, self._data, report, seed=self._seed, **self._options)
         finally:
@@ -106,8 +129,7 @@ class _Trainer:
             from hwnas.device import export_onnx
 
             export_onnx(model, (torch.zeros(*shape),), folder / name)
-        # Written last: a trial that has this file is trained, and is never trained again.
-        write_json(folder / "result.json", result)
+        write_json(folder / RESULT, result)
         return result
 
     def _costs(self, model: Any) -> dict[str, float]:
@@ -121,13 +143,15 @@ class _Trainer:
 class _Report:
     """The `report` that trainers call: to the trial's `metrics.jsonl` and to the coordinator."""
 
-    def __init__(self, channel: Channel, number: int, path: Path) -> None:
+    def __init__(self, channel: Channel, number: int, files: TrialFolder) -> None:
         self._channel = channel
         self._number = number
+        self._files = files
+        path = files.folder / METRICS
         self._earlier = _lines(path)
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self._started = time.monotonic()
-        self._folder = path.parent / "checkpoints"
+        self._started = self._kept = time.monotonic()
+        self._folder = files.folder / CHECKPOINTS
         self.step: int | None = None
 
     @property
@@ -148,6 +172,10 @@ class _Report:
         self._file.flush()
         self.step = int(step)
         self._channel.send({"type": "report", "trial": self._number, **row})
+        if time.monotonic() - self._kept >= _KEEP_EVERY:
+            with contextlib.suppress(StoreError):  # the next time it may be within reach again
+                self._files.keep_checkpoints()
+            self._kept = time.monotonic()
         return self._channel.stop_requested.is_set()
 
     def close(self) -> None:
@@ -169,7 +197,7 @@ def _save(model: Any, folder: Path) -> None:
 
     from hwnas._files import replacing
 
-    with replacing(folder / "model.safetensors") as path:
+    with replacing(folder / WEIGHTS) as path:
         save_model(model, str(path))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from hwnas.errors import StoreError
 from hwnas.jobs._queue.envelopes import Answer, FileRef, Request, checked_name
 from hwnas.jobs._store.lease import last_generation
+from hwnas.jobs._store.manifest import digest
 from hwnas.jobs._store.store import Store
 
 
@@ -33,7 +33,7 @@ class MeasurementQueue:
 
     def keep(self, file: Path) -> FileRef:
         """Store a file's content, once."""
-        found = FileRef(size=file.stat().st_size, sha256=_sha256(file))
+        found = FileRef(size=file.stat().st_size, sha256=digest(file))
         if found.object not in self.store.names("files"):
             self.store.put(found.object, file)
         return found
@@ -45,7 +45,7 @@ class MeasurementQueue:
             StoreError: it is not there, or holds something else than was stored.
         """
         self.store.download(ref.object, file)
-        if file.stat().st_size != ref.size or _sha256(file) != ref.sha256:
+        if file.stat().st_size != ref.size or digest(file) != ref.sha256:
             raise StoreError(f"{self.store.url}/{ref.object} is damaged: its SHA-256 is another")
 
     def open_requests(self) -> list[str]:
@@ -78,11 +78,3 @@ class MeasurementQueue:
         """The answer that counts: that of the last claim; None as long as there is none."""
         last = last_generation(self.store, work)
         return self.store.read(f"results/{work}/{last}", Answer) if last else None
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as content:
-        while chunk := content.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

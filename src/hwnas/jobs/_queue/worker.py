@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError, describe
-from hwnas.jobs._queue.ending import ENDED
+from hwnas.jobs._life import LifeCycle
 from hwnas.jobs._queue.envelopes import Answer, Request, checked_name
 from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator, InfeasibleModel
 from hwnas.jobs._queue.queue import MeasurementQueue
@@ -59,7 +59,7 @@ class QueueWorker:
             raise UsageError("lease and poll must be positive")
         host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()) or "host"
         self.name = checked_name("worker", name or f"{host}-{os.getpid()}-{uuid.uuid4().hex[:6]}")
-        self._job, self._queue = store, MeasurementQueue(store, device)
+        self._life, self._queue = LifeCycle(store), MeasurementQueue(store, device)
         self._evaluator, self._part = evaluator, part
         self._poll, self._idle, self._say = poll, idle, on_event
         self._claims = Claims(self._queue.store, self.name, seconds=lease)
@@ -87,7 +87,7 @@ class QueueWorker:
                     with lease:
                         answered += self._serve(lease)
                     since = time.monotonic()
-                elif self._job.get(ENDED) is not None:
+                elif self._life.ended:
                     self._say("the job has ended")
                     break
                 elif self._idle is not None and time.monotonic() - since >= self._idle:
