@@ -73,7 +73,17 @@ def run_search(
     with job.running(), living(job.life, _lives_of_queues(keys)) as stopping:
         remember_references(job, _references(costs or {}, keys))
         _train_all(
-            job, candidates, costs or {}, trainer, task, budget, judge, keys, watcher, make, stopping
+            job,
+            candidates,
+            costs or {},
+            trainer,
+            task,
+            budget,
+            judge,
+            keys,
+            watcher,
+            make,
+            stopping,
         )
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -173,7 +172,7 @@ class _Report:
         self.step = int(step)
         self._channel.send({"type": "report", "trial": self._number, **row})
         if time.monotonic() - self._kept >= _KEEP_EVERY:
-            with contextlib.suppress(StoreError):  # the next time it may be within reach again
+            with suppress(StoreError):  # the next time it may be within reach again
                 self._files.keep_checkpoints()
             self._kept = time.monotonic()
         return self._channel.stop_requested.is_set()
