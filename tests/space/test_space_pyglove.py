@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import random
 import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pyglove as pg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
-from hwnas.errors import SpaceError
+from hwnas.errors import ArchError, SpaceError
 from hwnas.space import from_pyglove
 
 
@@ -124,3 +129,33 @@ def test_without_pyglove_the_extra_is_named() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert "pip install 'hwnas[pyglove]'" in done.stdout
+
+
+@pytest.mark.parametrize("name", HYPER_VALUES)
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_archs_are_dna_and_back(name: str, seed: int) -> None:
+    """As PyGlove itself reads and writes it, numbers as well as the texts of a dict."""
+    value = HYPER_VALUES[name]()
+    space = from_pyglove(value, Holder)
+    arch = space.sample(np.random.default_rng(seed))
+    dna = space.dna(arch)
+    assert space.arch(dna) == arch
+    told = json.loads(json.dumps(dna.to_dict(value_type="choice_and_literal")))
+    assert space.arch(told) == arch
+    symbolic = pg.from_json(pg.to_json(space.value))
+    assert text(pg.materialize(symbolic, told)) == text(space.build(arch).value)
+    drawn = pg.random_dna(pg.dna_spec(symbolic), random.Random(seed))
+    assert space.dna(space.arch(drawn)).to_numbers() == drawn.to_numbers()
+
+
+def test_dna_of_another_space_is_refused() -> None:
+    space = from_pyglove({"a": pg.one_of([1, 2]), "b": pg.permutate([1, 2])}, Holder)
+    right = {"a": "0/2 (1)", "b[0]": "1/2", "b[1]": "0/2"}
+    assert space.arch(right) == {"a": 1, "b": "1,0"}
+    wrong: list[Any] = [{}, {"a": None}, pg.DNA([0]), {**right, "b[0]": "0/2"}]
+    wrong += [{**right, "a": choice} for choice in ("0/3 (1)", "0/2 (7)", "x", "-1/2", [1], None)]
+    wrong += [{**right, "c": "0/1"}]
+    for dna in wrong:
+        with pytest.raises(ArchError, match="no arch of this space"):
+            space.arch(dna)

@@ -24,7 +24,7 @@ from hwnas.space._function import FunctionSpace
 from hwnas.space._input_choice import ChosenInputs, InputChoice
 from hwnas.space._layer_choice import LayerChoice
 from hwnas.space._model import ModelSpace
-from hwnas.space._pyglove import from_pyglove
+from hwnas.space._pyglove import PygloveSpace, from_pyglove
 from hwnas.space._repeat import Repeat
 from hwnas.space._run import scope
 from hwnas.space._sized import RESOLUTION, SizedSpace
@@ -42,6 +42,7 @@ __all__ = [
     "InputChoice",
     "LayerChoice",
     "ModelSpace",
+    "PygloveSpace",
     "Repeat",
     "SearchSpace",
     "SizedSpace",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from torch import nn
 
-from hwnas.errors import SpaceError
+from hwnas.errors import ArchError, SpaceError
 from hwnas.space._choice import Choice
 from hwnas.space._code_hash import code_hash
 from hwnas.space._expr import Arch, Expr, Value, conjunction, disjunction
@@ -52,18 +52,49 @@ class PygloveSpace(FunctionSpace):
         self.value = value
         self.user_build = build
         template = pg.template(value)
-        spec = template.dna_spec()
-        points = _points(template, spec, True)
+        self._spec = template.dna_spec()
+        self._points = _points(template, self._spec, True)
         lock = threading.Lock()
 
         def materialised(arch: Arch) -> nn.Module:
-            numbers = list(_numbers(points, arch))
-            dna = pg.DNA.from_numbers(numbers, spec) if numbers else pg.DNA(None)
+            dna = self.dna(arch)
             with lock:  # A template remembers the DNA that it decodes.
                 chosen = template.decode(dna)
             return build(chosen)
 
-        super().__init__(list(_choices(points)), materialised)
+        super().__init__(list(_choices(self._points)), materialised)
+
+    def dna(self, arch: Mapping[str, Value]) -> Any:
+        """The `pg.DNA` of an arch.
+
+        Raises:
+            ArchError: `arch` does not belong to the space.
+        """
+        pg = _pyglove()
+        self.validate(arch)
+        numbers = list(_numbers(self._points, arch))
+        return (
+            pg.DNA.from_numbers(numbers, self._spec)
+            if numbers
+            else pg.DNA(None).use_spec(self._spec)
+        )
+
+    def arch(self, dna: Any) -> Arch:
+        """The arch of a `pg.DNA`, or of the dict that PyGlove makes of one: the reverse of `dna`.
+
+        Raises:
+            ArchError: it does not belong to the space: it names other decisions, choices or values.
+        """
+        try:
+            given = _pyglove().DNA.from_dict(dict(dna), self._spec) if _is_dict(dna) else dna
+            found = dict(_chosen(self._points, iter(given.to_numbers())))
+        except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split()) or "too few decisions"
+            raise ArchError(f"no arch of this space: {reason}") from error
+        arch = self.canonical(found)
+        if _is_dict(dna) and (unknown := sorted(map(str, dna.keys() - self.dna(arch).to_dict()))):
+            raise ArchError(f"no arch of this space: it has no decision '{unknown[0]}' there")
+        return arch
 
     @cached_property
     def code_hash(self) -> str:
@@ -80,6 +111,10 @@ class _Point:
 
     choice: Choice
     picks: dict[Value, list[tuple[int, list[_Point]]]]
+
+
+def _is_dict(dna: Any) -> bool:
+    return isinstance(dna, Mapping)
 
 
 def _pyglove() -> Any:
@@ -175,9 +210,20 @@ def _choices(points: list[_Point]) -> Iterator[Choice]:
                 yield from _choices(inner)
 
 
-def _numbers(points: list[_Point], arch: Arch) -> Iterator[int]:
+def _numbers(points: list[_Point], arch: Mapping[str, Value]) -> Iterator[int]:
     """The numbers of PyGlove's DNA, depth first."""
     for point in points:
         for i, inner in point.picks[arch[point.choice.label]]:
             yield i
             yield from _numbers(inner, arch)
+
+
+def _chosen(points: list[_Point], numbers: Iterator[int]) -> Iterator[tuple[str, Value]]:
+    """The values that the numbers of a DNA choose: the reverse of `_numbers`."""
+    for point in points:
+        left = list(point.picks)
+        for place in range(len(point.picks[left[0]])):
+            number = next(numbers, None)
+            left = [value for value in left if point.picks[value][place][0] == number]
+            yield from _chosen(point.picks[left[0]][place][1], numbers)
+        yield point.choice.label, left[0]
