@@ -1,7 +1,4 @@
-"""Programs that run beside this process, and end when it does, however it ends.
-
-`python -m hwnas._kept PARENT WORD...` is what they are started by: it becomes the program.
-"""
+"""Programs that run beside this process, and end when it does, however it ends."""
 
 from __future__ import annotations
 
@@ -10,35 +7,48 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hwnas._pipes import die_with_parent
+from hwnas import _guard
 
 
 class Kept:
     """A program in a process group of its own; what it prints goes to `log`.
 
-    To be started in a thread that lives as long as the program is to run: on Linux it gets SIGTERM
-    when that thread ends.
+    When this process ends, the group gets SIGTERM, and SIGKILL after some seconds. When the program
+    ends, what it has left running is killed.
 
     Args:
-        argv: its words; the first is a path.
+        argv: its words. A program that cannot be started ends with code 127 or 126.
         env: variables to add to those that there are.
+        on_end: called once with the exit code, from a thread of its own, when all has ended; a
+            negative code is the signal that killed the program.
     """
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        on_end: Callable[[int], None] = lambda code: None,
+    ) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(os.getpid()), *argv],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-I", "-S", _guard.__file__, *argv],
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **env},
                 start_new_session=True,
             )
+        self._on_end = on_end
+        self._waiting = threading.Thread(target=self._wait, daemon=True)
+        self._waiting.start()
 
     @property
     def code(self) -> int | None:
@@ -47,9 +57,10 @@ class Kept:
 
     def last_line(self) -> str:
         """The last line that it printed."""
-        with contextlib.suppress(OSError):
-            lines = self.log.read_text(errors="replace").strip().splitlines()
-            return lines[-1] if lines else ""
+        with contextlib.suppress(OSError), open(self.log, "rb") as printed:
+            printed.seek(max(0, self.log.stat().st_size - 4096))
+            lines = printed.read().decode(errors="replace").strip().splitlines()
+            return lines[-1].strip() if lines else ""
         return ""
 
     def wait(self, seconds: float | None = None) -> int | None:
@@ -60,17 +71,21 @@ class Kept:
             return None
 
     def terminate(self) -> None:
-        """Ask it to end."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        """Ask it, and all that it started, to end."""
+        self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it and all that it started, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._signal(signal.SIGKILL)
+        self._waiting.join()
 
+    def _wait(self) -> None:
+        code = self._process.wait()
+        self._signal(signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._on_end(code)
 
-if __name__ == "__main__":
-    die_with_parent(int(sys.argv[1]), signal.SIGTERM)
-    os.execv(sys.argv[2], sys.argv[2:])
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
