@@ -25,7 +25,17 @@ LAYERS = [
     "zoo",
     "space",
 ]
-GROUND = {"errors", "_files", "_refs", "_plugins", "_estimate", "_pipes", "_process", "_kept", "_guard"}
+GROUND = {
+    "errors",
+    "_files",
+    "_refs",
+    "_plugins",
+    "_estimate",
+    "_pipes",
+    "_process",
+    "_kept",
+    "_guard",
+}
 UNAWARE = {"device": {"space", "zoo"}, "zoo": set(), "predict": {"device"}}
 
 

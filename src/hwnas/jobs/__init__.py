@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.jobs._job import Job
+from hwnas.jobs._life import LifeCycle
 from hwnas.jobs._meter import (
     example,
     measure_again,
@@ -18,6 +19,7 @@ from hwnas.jobs._records import Failure, JobView, TrialRecord
 from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._sizing import Sizing, sizing
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
+from hwnas.jobs._store.lease import Claims, Lease, Pulse, Watch, last_generation
 from hwnas.jobs._store.store import Store
 
 if TYPE_CHECKING:
@@ -45,10 +47,12 @@ if TYPE_CHECKING:
     from hwnas.jobs._queue.queue_device import QueueDevice as QueueDevice
     from hwnas.jobs._queue.worker import QueueWorker as QueueWorker
     from hwnas.jobs._run import run_search as run_search
+    from hwnas.jobs._trial_folder import TrialFolder as TrialFolder
     from hwnas.jobs._view import read_job as read_job
 
 __all__ = [
     "ArchProgress",
+    "Claims",
     "DeviceEvaluator",
     "DeviceRegistry",
     "DeviceSpec",
@@ -61,16 +65,21 @@ __all__ = [
     "Job",
     "JobSpec",
     "JobView",
+    "Lease",
+    "LifeCycle",
     "Objective",
     "Observer",
     "OwnCost",
+    "Pulse",
     "QueueDevice",
     "QueueWorker",
     "Sizing",
     "SpaceInfo",
     "Store",
     "Training",
+    "TrialFolder",
     "TrialRecord",
+    "Watch",
     "adapt",
     "at_hand",
     "candidates_for",
@@ -81,6 +90,7 @@ __all__ = [
     "example",
     "find_device",
     "first_problem",
+    "last_generation",
     "make_executor",
     "measure_again",
     "measure_archs",
@@ -121,6 +131,7 @@ _LAZY = {
     "own_costs": "hwnas.jobs._own_costs",
     "resumed_costs": "hwnas.jobs._own_costs",
     "read_job": "hwnas.jobs._view",
+    "TrialFolder": "hwnas.jobs._trial_folder",
     "run_search": "hwnas.jobs._run",
 }
 

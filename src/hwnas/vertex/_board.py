@@ -1,0 +1,173 @@
+"""What trials and latency calculators of a job tell each other, through the job's store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from hwnas.errors import StoreError
+from hwnas.jobs import LifeCycle, Store, Watch
+from hwnas.vertex._layout import ANSWER, MODEL_DIRS, PARAMS, Stage
+
+_log = logging.getLogger(__name__)
+
+_REQUEST = "latency_request.json"
+_READY = "saved_model.pb"
+
+
+class _Running(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    attempt: str
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    model: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model that waits to be measured.
+
+    `model` is its folder or file and `folder` where the answer goes, both below the trial's folder.
+    `work` is what is claimed. `requested` says that the trainer asked, and that the model is whole;
+    without, it may still be written.
+    """
+
+    trial: int
+    work: str
+    model: str
+    folder: str
+    requested: bool
+
+
+class Board:
+    """One stage of a job. Under `latency/<stage>/`:
+
+    `running/<trial>` a trial that runs, and in which attempt; `workers/<i>/<name>` a calculator
+    that lives; `claims/...` and `beats/...` who measures what (see `hwnas.jobs.Claims`). Under
+    `nas/<stage>/<trial>/`: `latency_request.json` which model the trainer waits for, beside the
+    trainer's own files.
+    """
+
+    def __init__(self, job: Store, stage: Stage) -> None:
+        self.job, self.stage = job, stage
+        self.store = job.within(f"latency/{stage}")
+        self.trials = job.within(f"nas/{stage}")
+
+    @classmethod
+    def at(cls, job: str, stage: Stage) -> Board:
+        """The board of the job in a folder or at a URL."""
+        return cls(Store(job), stage)
+
+    def begin(self, trial: int, params_str: str) -> None:
+        """A trial starts, maybe again: what an earlier attempt was told does not count.
+
+        Its arch is kept where a later training looks for it, whatever the trainer itself keeps.
+        """
+        self.trials.put(f"{trial}/{PARAMS}", params_str.encode())
+        for name in (_REQUEST, *(f"{folder}/{ANSWER}" for folder in MODEL_DIRS)):
+            self.trials.delete(f"{trial}/{name}")
+        running = _Running(attempt=uuid.uuid4().hex[:12])
+        self.store.put(f"running/{trial}", running.model_dump_json().encode())
+
+    def end(self, trial: int) -> None:
+        """A trial has ended: nobody waits for its measurements."""
+        self.store.delete(f"running/{trial}")
+
+    def failure(self, trial: int) -> str | None:
+        """Why the trial's model could not be measured, if so."""
+        request = self.trials.read(f"{trial}/{_REQUEST}", _Request)
+        for folder in MODEL_DIRS if request is None else (request.folder,):
+            told = self.trials.read(_name(trial, folder, ANSWER), dict[str, Any])
+            if told is not None and told.get("status", "ok") != "ok":
+                return str(told.get("error"))
+        return None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job wants nothing any more."""
+        return LifeCycle(self.job).ended
+
+    def request(self, trial: int, model: str, folder: str) -> str:
+        """Ask for the measurement of a model that is whole; what was asked becomes a claim's work.
+
+        The trial's earlier answer at this place goes.
+        """
+        self.trials.delete(_name(trial, folder, ANSWER))
+        asked = _Request(model=model, folder=folder)
+        self.trials.put(f"{trial}/{_REQUEST}", asked.model_dump_json().encode())
+        running = self.store.read(f"running/{trial}", _Running)
+        return _work(trial, running.attempt if running else "", model)
+
+    def waiting(self) -> Iterator[SavedModel]:
+        """The models of running trials that nobody has answered for, by trial number."""
+        numbers = (name.rpartition("/")[2] for name in self.store.names("running"))
+        for trial in sorted(int(number) for number in numbers if number.isdecimal()):
+            try:
+                yield from self._waiting_of(trial)
+            except StoreError as error:  # this trial's files are damaged; it will time out
+                _log.warning("trial %s: %s", trial, error)
+
+    def _waiting_of(self, trial: int) -> Iterator[SavedModel]:
+        running = self.store.read(f"running/{trial}", _Running)
+        if running is None:
+            return
+        request = self.trials.read(f"{trial}/{_REQUEST}", _Request)
+        asked = [] if request is None else [(request.model, request.folder)]
+        for model, folder in asked or [(one, one) for one in MODEL_DIRS]:
+            names = self.trials.names(_name(trial, folder))
+            if _name(trial, folder, ANSWER) in names:
+                continue
+            if asked or _name(trial, folder, _READY) in names:
+                work = _work(trial, running.attempt, model)
+                yield SavedModel(trial, work, model, folder, bool(asked))
+
+    def files(self, model: SavedModel) -> list[str]:
+        """The names of a model's files, below the trial's folder."""
+        prefix = f"{model.trial}/"
+        names = [one.removeprefix(prefix) for one in self.trials.names(str(model.trial))]
+        return [one for one in names if one == model.model or one.startswith(f"{model.model}/")]
+
+    def answer(self, model: SavedModel, answer: Mapping[str, Any]) -> bool:
+        """Tell what was measured; False if an answer is there."""
+        data = json.dumps(answer, indent=2, allow_nan=False).encode()
+        return self.trials.create(_name(model.trial, model.folder, ANSWER), data)
+
+
+class Workers:
+    """The latency calculators of a stage, as one process sees them."""
+
+    def __init__(self, board: Board) -> None:
+        self._store = board.store
+        self._watch = Watch()
+        self._before = set(self._store.names("workers"))
+
+    def ready(self, part: int) -> bool:
+        """Whether a calculator of a part has begun to look for models, since this was made."""
+        return not self._before.issuperset(self._store.names(f"workers/{part}"))
+
+    def silences(self, part: int | None = None) -> dict[str, float]:
+        """For each calculator (of a part), the seconds without a sign of life from it."""
+        names = self._store.names("workers" if part is None else f"workers/{part}")
+        return {name: self._watch.silence(name, self._store.get(name)) for name in names}
+
+
+def _name(trial: int, *parts: str) -> str:
+    return "/".join(filter(None, (str(trial), *parts)))
+
+
+def _work(trial: int, attempt: str, model: str) -> str:
+    return f"{trial}-{attempt}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"

@@ -1,0 +1,187 @@
+"""Trials that are programs of the user which follow Vertex's trainer protocol."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hwnas._files import write_json
+from hwnas._kept import Kept
+from hwnas._process import Message
+from hwnas.errors import TrialError
+from hwnas.jobs import Executor, ExecutorFactory, ExecutorOptions, Job, Training, TrialFolder
+from hwnas.vertex._board import Board
+from hwnas.vertex._flags import as_words
+from hwnas.vertex._layout import TrialPlace
+from hwnas.vertex._metrics import Reported, reports
+from hwnas.vertex._programs import Launch
+from hwnas.vertex._trainers import Trainer
+
+METRICS = "reported_metrics.jsonl"
+"""What a trainer reported, in the trial's folder of the job."""
+
+
+@dataclass
+class _Trial:
+    command: Kept
+    launch: Launch
+    place: TrialPlace
+    folder: TrialFolder
+    began: float
+    told: int = 0
+    stopped: bool = False
+    killed_because: str | None = None
+
+
+@dataclass
+class VertexExecutor(Executor):
+    """Starts the trainer for each trial, by flags and environment, and reads back what it reports.
+
+    A trial is done when its process ends with code 0 and has reported the metric; the last report
+    counts. It has failed, with the reason, when the process ends otherwise, or the metric is
+    missing or not finite. A trial that is asked to end early gets SIGTERM, and counts if it has
+    reported by then.
+    """
+
+    trainer: Trainer
+    _trials: dict[int, _Trial] = field(init=False, default_factory=dict)
+    _board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._board = Board.at(self.trainer.root, self.trainer.stage)
+
+    def next_event(self, timeout: float) -> Message | None:
+        """See `Executor.next_event`; intermediate reports are looked for each time."""
+        for number, trial in self._trials.items():
+            self._tell_reports(number, trial)
+        return super().next_event(timeout)
+
+    def stop(self, number: int) -> None:
+        """Ask a trial to end early."""
+        trial = self._trials.get(number)
+        if trial is not None and not trial.stopped:
+            trial.stopped = True
+            trial.command.terminate()
+
+    def close(self) -> None:
+        """End every process, whatever it is doing."""
+        for trial in self._trials.values():
+            trial.command.kill()
+            trial.launch.clean_up()
+            self._board.end(trial.place.trial)
+        self._trials.clear()
+
+    def _start(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
+        trainer = self.trainer
+        place = TrialPlace(trainer.root, trainer.stage, trainer.trial_id(number, arch))
+        self._board.begin(place.trial, trainer.params_str(arch))
+        folder.begin()
+        file = folder.folder / METRICS
+        file.unlink(missing_ok=True)
+        launch = trainer.program.launch(
+            as_words({"job-dir": place.folder, **trainer.flags_of(arch)}),
+            {
+                "AIP_MODEL_DIR": place.folder,
+                "CLOUD_ML_TRIAL_ID": str(place.trial),
+                "CLOUD_ML_HP_METRIC_TAG": trainer.metric,
+                "CLOUD_ML_HP_METRIC_FILE": str(file),
+                "PYTHONUNBUFFERED": "1",  # what was printed before a crash is in the log
+            },
+        )
+        self._began(number)
+        command = Kept(
+            launch.argv,
+            env=launch.env,
+            log=folder.folder / "log.txt",
+            on_end=lambda code: self.events.put({"type": "ended", "trial": number, "code": code}),
+        )
+        self._trials[number] = _Trial(command, launch, place, folder, time.monotonic())
+
+    def _kill(self, number: int, reason: str) -> None:
+        trial = self._trials.get(number)
+        if trial is not None:
+            trial.killed_because = reason
+            trial.command.kill()
+            trial.launch.clean_up()
+
+    def _digest(self, message: Message) -> Message | None:
+        if message["type"] != "ended":
+            return message
+        number = message["trial"]
+        trial = self._trials.pop(number)
+        self._board.end(trial.place.trial)
+        try:
+            last = self._last_report(trial, message["code"])
+        except TrialError as error:
+            kind = "timeout" if trial.killed_because else _kind(message["code"])
+            return {"type": "failed", "trial": number, "kind": kind, "reason": str(error)}
+        result: Message = {
+            "metrics": dict(last.metrics),
+            "costs": {},
+            "step": last.step,
+            "elapsed": time.monotonic() - trial.began,
+        }
+        write_json(trial.folder.folder / "result.json", result)
+        trial.folder.publish()  # from now on it is trained, and is never trained again
+        return {"type": "done", "trial": number, **result}
+
+    def _last_report(self, trial: _Trial, code: int) -> Reported:
+        if trial.killed_because:
+            raise TrialError(trial.killed_because)
+        if code and not trial.stopped:
+            told = trial.command.last_line()[:300]
+            said = f": {told}" if told else ""
+            raise TrialError(f"the trainer {_how(code)}{said}{self._why(trial)}")
+        found = reports(trial.folder.folder / METRICS, self.trainer.metric)
+        if not found:
+            raise TrialError(
+                f"the trainer {_how(code)} and reported no '{self.trainer.metric}' "
+                "(in the file that CLOUD_ML_HP_METRIC_FILE names)"
+            )
+        return found[-1]
+
+    def _why(self, trial: _Trial) -> str:
+        reason = self._board.failure(trial.place.trial)
+        return f"; the latency calculator failed: {reason}" if reason else ""
+
+    def _tell_reports(self, number: int, trial: _Trial) -> None:
+        try:
+            found = reports(trial.folder.folder / METRICS, self.trainer.metric)
+        except TrialError:  # told when the trial has ended
+            return
+        for one in found[trial.told :]:
+            elapsed = round(time.monotonic() - trial.began, 3)
+            told = {"step": one.step, "metrics": dict(one.metrics), "elapsed": elapsed}
+            self.events.put({"type": "report", "trial": number, **told})
+        trial.told = max(trial.told, len(found))
+
+
+def vertex_executor(trainer: Trainer) -> ExecutorFactory:
+    """What `run_search` makes the executor with."""
+
+    def make(
+        job: Job,
+        training: Training,
+        size: int,
+        timeout: float | None,
+        events: queue.Queue[Message],
+    ) -> VertexExecutor:
+        return VertexExecutor(ExecutorOptions(), job, training, size, timeout, events, trainer)
+
+    return make
+
+
+def _kind(code: int) -> str:
+    if code == 0:
+        return "metrics"
+    return "killed" if code < 0 else "exit"
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
