@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test browser sshd s3 lint docs-test bench tables priors peers clean
+.PHONY: help venv demo test chaos browser sshd s3 postgres lint docs-test bench tables priors peers clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       search digit classifiers under a latency budget on this machine"
 	@echo "make test       run the tests"
+	@echo "make chaos      kill every process of 50 jobs at random moments, and count what is lost"
 	@echo "make lint       ruff and mypy"
 	@echo "make docs-test  run every code block of README and docs"
 	@echo "make bench      the main benchmark, short form"
@@ -28,8 +29,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python examples/digits.py
 
-test: venv browser sshd s3
+test: venv browser sshd s3 postgres
 	$(BIN)/pytest -n 2 --dist loadfile
+
+chaos: venv s3 postgres
+	CHAOS_RUNS=50 $(BIN)/pytest tests/chaos -n 0 -s --timeout 7200
 
 # The report's script is tested in a real browser. Root gets one; others are told, and skip.
 browser:
@@ -45,8 +49,16 @@ sshd:
 		apt-get -qq update && apt-get -qq install -y openssh-server >/dev/null; \
 	else echo "no sshd: the ssh tests will be skipped (apt-get install openssh-server)"; fi
 
-# A server that speaks S3. Its many packages are of no use to hwnas, so it has its own environment.
-s3: .peers/moto/.installed
+# Studies of teams lie in PostgreSQL.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && apt-get -qq install -y postgresql >/dev/null; \
+	else echo "no PostgreSQL: its tests will be skipped (apt-get install postgresql)"; fi
+
+# Servers that speak S3: one that knows all of S3's errors, and one that keeps its objects on disk.
+# Their packages are of no use to hwnas, so they have their own environments.
+s3: .peers/moto/.installed .peers/seaweedfs/.installed
 
 lint: venv
 	$(BIN)/ruff check .
@@ -73,6 +85,7 @@ priors: venv
 peers: .peers/nni/.installed
 
 .peers/moto/.installed: tests/jobs/moto.txt
+.peers/seaweedfs/.installed: tests/chaos/seaweedfs.txt
 .peers/nni/.installed: benchmarks/nni.txt
 .peers/%/.installed:
 	$(PYTHON) -m venv .peers/$*

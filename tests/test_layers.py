@@ -29,6 +29,7 @@ GROUND = {
     "errors",
     "_files",
     "_refs",
+    "_patience",
     "_plugins",
     "_estimate",
     "_pipes",

@@ -69,7 +69,11 @@ class JobError(HwnasError):
 
 
 class StoreError(HwnasError):
-    """Objects of a store cannot be read or written; the message names the URL."""
+    """Objects of a store, or a study in a database, cannot be read or written.
+
+    The message names the URL. It is raised after the server was away for a while: what is done is
+    kept, and the job can go on later.
+    """
 
 
 class UsageError(HwnasError):

@@ -10,7 +10,7 @@ import typer
 from hwnas.cli._console import INTERRUPTED, NOTHING_FEASIBLE, command, err, print_json, say
 from hwnas.cli._counting import BIAS_HELP, COUNTING_HELP, CountingName, chosen_counting
 from hwnas.cli._options import COST_HELP, DEVICE_HELP
-from hwnas.errors import UsageError
+from hwnas.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from hwnas._search import Result
@@ -325,6 +325,8 @@ def search(
     except KeyboardInterrupt:
         say(_interrupted(folder), err)
         raise typer.Exit(INTERRUPTED) from None
+    except StoreError as error:
+        raise StoreError(f"{error}{_to_go_on(folder)}") from error
     if json:
         print_json(to_json(result.view))
     else:
@@ -351,8 +353,14 @@ def _job_to_resume(context: typer.Context, job: Path | None) -> Path:
 def _interrupted(folder: Path) -> str:
     if not (folder / "job.json").exists():
         return "interrupted before the search began; nothing was written"
+    return f"interrupted{_to_go_on(folder)}"
+
+
+def _to_go_on(folder: Path) -> str:
+    if not (folder / "job.json").exists():
+        return ""
     again = command("search", "--resume", "--job", folder)
-    return f"interrupted; what is done is kept. Go on with: {again}"
+    return f"; what is done is kept, go on with: {again}"
 
 
 def _trainer_options(train: str | None, pairs: list[str]) -> dict[str, object]:

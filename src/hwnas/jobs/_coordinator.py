@@ -14,7 +14,7 @@ from hwnas._estimate import Estimate
 from hwnas._process import Message
 from hwnas.errors import ArchError, BudgetError, CostError, JobError, StoreError
 from hwnas.jobs._attempts import runs_again
-from hwnas.jobs._executors.base import Executor
+from hwnas.jobs._executors.base import NOT_KEPT, Executor
 from hwnas.jobs._meter import Meter
 from hwnas.jobs._spec import Result
 from hwnas.jobs._view import VOID, counted, record_of
@@ -94,11 +94,14 @@ class Coordinator:
 
         Raises:
             JobError: more trials failed than the job allows, or a worker cannot start.
+            StoreError: a store, the database or the disk was away or full for too long; nothing is
+                told of the trials that run, so that they run again when the job goes on.
         """
         self._executor.warm_up(self._job.spec.trials - self.done)
         while True:
             self._fill()
             if not self._running:
+                self._clear_strays()
                 return
             if self.ending:
                 # Said again and again, since a worker that is still starting does not hear it.
@@ -164,6 +167,8 @@ class Coordinator:
             self._finish(number, event["costs"])
         elif kind == "failed":
             self._fail(number, event["kind"], event["reason"])
+        elif kind == "broken":
+            raise event["error"]
 
     def _record_step(self, number: int, event: Message) -> None:
         value = event["metrics"].get(self._job.spec.metric)
@@ -211,6 +216,8 @@ class Coordinator:
         return known[name].value
 
     def _fail(self, number: int, kind: str, reason: str) -> None:
+        if kind == NOT_KEPT:
+            raise StoreError(f"trial {number} could not be kept: {reason}")
         trial = self._running.pop(number)
         self._results.pop(number, None)
         if runs_again(trial, kind, self._job.spec.retries):
@@ -249,8 +256,16 @@ class Coordinator:
             try:
                 self._space.validate(frozen.params)
             except ArchError:
-                trial.set_user_attr(VOID, True)
-                self._study.tell(trial, state=TrialState.FAIL)
+                self._void(trial)
             else:
                 found.append(trial)
         return found
+
+    def _clear_strays(self) -> None:
+        """A database that went away as a trial was created may hold it twice."""
+        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._void(optuna.Trial(self._study, frozen._trial_id))
+
+    def _void(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr(VOID, True)
+        self._study.tell(trial, state=TrialState.FAIL)

@@ -106,8 +106,8 @@ class LifeCycle:
 def living(own: LifeCycle, others: Sequence[LifeCycle]) -> Iterator[Callable[[], bool]]:
     """A job runs: its states, from `running` to its end, and the same in stores of its workers.
 
-    Interrupted or killed it is not at its end: workers wait, since it is going to be resumed. The
-    block gets a function that tells whether somebody has asked the job to stop.
+    Interrupted, killed, or stopped by a store, it is not at its end: workers wait, since it is going
+    to be resumed. The block gets a function that tells whether somebody has asked the job to stop.
     """
     _to("running", own, others)
     asked, looked = False, time.monotonic()
@@ -123,6 +123,8 @@ def living(own: LifeCycle, others: Sequence[LifeCycle]) -> Iterator[Callable[[],
         yield stopping
     except KeyboardInterrupt:
         own.turn("stopping", "interrupted")
+        raise
+    except StoreError:  # the job goes on when the store, the database or the disk is back
         raise
     except HwnasError as error:
         with suppress(StoreError):  # the reason is told; that it cannot be written is no news

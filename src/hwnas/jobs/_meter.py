@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
 from hwnas._process import Message
-from hwnas.errors import DeviceError, UsageError, describe
+from hwnas.errors import DeviceError, StoreError, UsageError, describe
 from hwnas.jobs._networks import noise
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._trial_folder import WEIGHTS
@@ -203,6 +203,8 @@ class Meter:
             number, arch = order
             try:
                 costs = self._measure(number, arch)
+            except StoreError as error:  # no fault of the trial, which is measured later
+                self._events.put({"type": "broken", "trial": number, "error": error})
             except Exception as error:  # noqa: BLE001 - without this thread the search would wait
                 reason = f"measuring failed: {describe(error)}"
                 self._events.put(

@@ -12,8 +12,9 @@ from typing import Literal
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 
-from hwnas.errors import JobError, UsageError, describe
+from hwnas.errors import HwnasError, JobError, UsageError, describe
 from hwnas.strategy._journal import Journal
+from hwnas.strategy._patient import PatientStorage
 
 Direction = Literal["max", "min"]
 _DIRECTIONS = {
@@ -40,13 +41,17 @@ class StudyStore:
     def _open(self) -> BaseStorage:
         url = _resolved(self.location)
         if "://" in url:
+            name = _safe(url)
             try:
-                return optuna.storages.get_storage(url)
+                return PatientStorage(url, name)
+            except HwnasError:
+                raise
+            except ModuleNotFoundError as error:
+                extra = "; pip install 'hwnas[postgresql]'" * url.startswith("postgresql")
+                raise JobError(f"cannot open the storage {name}: {error}{extra}") from error
             except Exception as error:
                 reason = str(error).splitlines()[0]
-                raise JobError(
-                    f"cannot open the storage {_safe(self.location)}: {_safe(reason)}"
-                ) from error
+                raise JobError(f"cannot open the storage {name}: {_safe(reason)}") from error
         path = Path(url)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(path)
@@ -106,4 +111,5 @@ def _resolved(location: str) -> str:
 
 def _safe(location: str) -> str:
     """A storage URL without its password."""
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:...@", location)
+    shown = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:...@", location)
+    return re.sub(r"(?i)([?&]password=)[^&]*", r"\1...", shown)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from hwnas.jobs._job import Job
     from hwnas.jobs._spec import JobSpec
 
+NOT_KEPT = "store"
+"""The kind of a failure that is none of the trial's."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -59,7 +62,9 @@ class Executor(ABC):
     - `report`: `step`, `metrics`, `elapsed` seconds; zero or more.
     - `done`: the fields of `Result`; the trial's files are published (`TrialFolder.publish`).
     - `failed`: `kind` (`error`, `exit`, `killed`, `timeout`, `metrics`, `infeasible`, `stale`,
-      `store`) and `reason`.
+      `store`) and `reason`. `store` is no fault of the trial: what it made could not be kept,
+      because the disk is full or the store out of reach. The job stops then, and trains it again
+      when it goes on.
 
     Each `train` ends in exactly one `done` or `failed`, whatever happens to processes and machines.
     A trial that is over `timeout` is ended together with all that it started. The same arch, seed

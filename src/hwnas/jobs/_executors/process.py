@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -16,6 +17,7 @@ from typing import Any
 from hwnas._files import write_json
 from hwnas._process import Channel, Message
 from hwnas.errors import InfeasibleTrial, StoreError, TrialError, describe
+from hwnas.jobs._executors.base import NOT_KEPT
 from hwnas.jobs._trial_folder import CHECKPOINTS, LOG, METRICS, RESULT, WEIGHTS, TrialFolder
 
 _KEEP_EVERY = 30.0  # seconds between two times that checkpoints go to the store
@@ -82,7 +84,7 @@ class _Trainer:
             else:
                 files.leave()
         except (StoreError, OSError) as error:
-            told = _failed(number, "store", describe(error))
+            told = _failed(number, NOT_KEPT, describe(error))
         return told
 
     def _attempt(self, number: int, arch: Message, files: TrialFolder) -> Message:
@@ -98,6 +100,8 @@ class _Trainer:
             except Exception as error:  # noqa: BLE001 - a trainer may raise anything
                 _print_traceback(error)
                 kind, reason = "error", describe(error)
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    kind, reason = NOT_KEPT, f"{files.folder}: {error.strerror}"
         return _failed(number, kind, reason)
 
     def _train_one(self, number: int, arch: Message, files: TrialFolder) -> Message:
