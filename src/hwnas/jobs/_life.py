@@ -106,8 +106,9 @@ class LifeCycle:
 def living(own: LifeCycle, others: Sequence[LifeCycle]) -> Iterator[Callable[[], bool]]:
     """A job runs: its states, from `running` to its end, and the same in stores of its workers.
 
-    Interrupted, killed, or stopped by a store, it is not at its end: workers wait, since it is going
-    to be resumed. The block gets a function that tells whether somebody has asked the job to stop.
+    Interrupted, killed, or stopped by a store, it is not at its end: workers wait, since it is
+    going to be resumed. The block gets a function that tells whether somebody has asked the job to
+    stop.
     """
     _to("running", own, others)
     asked, looked = False, time.monotonic()
