@@ -7,6 +7,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from hwnas.device import (
     export_onnx,
 )
 from hwnas.errors import DeviceError, ModelFault
+from hwnas.jobs import DeviceEvaluator, QueueDevice, QueueWorker, Store
 
 X = torch.linspace(-1, 1, 768).reshape(1, 3, 16, 16)
 QUICK = Timing(time_cap=0.05)
@@ -37,6 +39,7 @@ DEVICES = [
     *(f"local {name}" for name in RUNTIMES),
     *(f"remote {name}" for name in ELSEWHERE),
     "simulated",
+    "queue",
 ]
 
 
@@ -70,20 +73,41 @@ def simulated(model: object, inputs: tuple[Tensor, ...]) -> float:
 
 
 @pytest.fixture(scope="module", params=DEVICES)
-def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+def device(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Device]:
     where, _, runtime = request.param.partition(" ")
+    stack = ExitStack()
     made: Device
     try:
         if where == "local":
             made = LocalDevice("bench", runtime=runtime, timing=QUICK)
         elif where == "remote":
             made = RemoteDevice("bench", "sh", python=sys.executable, runtime=runtime, timing=QUICK)
+        elif where == "queue":
+            served = stack.enter_context(queue(tmp_path_factory.mktemp("store")))
+            made = QueueDevice(served, "bench", poll=0.01)
         else:
             made = SimulatedDevice("bench", simulated)
     except DeviceError as error:  # its library is not installed
         pytest.skip(str(error))
-    with made:
+    with stack, made:
         yield made
+
+
+@contextmanager
+def queue(folder: Path) -> Iterator[Store]:
+    """A store whose requests a thread answers."""
+    store = Store(folder)
+    elsewhere = SimulatedDevice("there", lambda model, inputs: 1.0 + Path(str(model)).stat().st_size)
+    worker = QueueWorker(store, "bench", DeviceEvaluator(elsewhere))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    while not store.names("queue/bench/workers"):
+        assert thread.is_alive()
+    yield store
+    worker.stop()
+    thread.join()
 
 
 @pytest.fixture(scope="module")

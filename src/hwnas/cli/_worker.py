@@ -21,10 +21,10 @@ EPILOG = (
 
 def worker(
     job: Annotated[
-        str,
+        list[str],
         typer.Option(
             metavar="URL",
-            help="The job's folder, or its store: s3://, gs://, az:// or file://.",
+            help="The job's folder, or its store: s3://, gs://, az:// or file://; may be repeated.",
             show_default=False,
         ),
     ],
@@ -61,8 +61,16 @@ def worker(
         int | None, typer.Option(metavar="I", help="With --num-workers: every n-th trial only.")
     ] = None,
     num_workers: Annotated[int | None, typer.Option(metavar="N", help="See --worker-id.")] = None,
+    max_deviation: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATIO",
+            help="Do not serve if a fixed network takes so much more or less here than on the "
+            "device's other workers, such as 0.1; by default the answers say so.",
+        ),
+    ] = None,
 ) -> None:
-    """Measure on this machine what a job elsewhere asks for, until the job ends.
+    """Measure on this machine what jobs elsewhere ask for, until they end.
 
     Any number of workers may serve one device name. Ctrl-C ends this one after the model in hand.
     """
@@ -72,18 +80,19 @@ def worker(
         raise UsageError("--worker-id and --num-workers go together")
     spec = find_device(device)
     serving = QueueWorker(
-        Store(job),
+        [Store(url) for url in job],
         spec.name,
         _evaluator(evaluator, device),
         name=name,
         lease=lease,
         idle=idle,
         part=None if worker_id is None or num_workers is None else (worker_id, num_workers),
+        max_deviation=max_deviation,
         on_event=say,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: serving.stop())
-    say(f"worker {serving.name} serves '{spec.name}' of {job}")
+    say(f"worker {serving.name} serves '{spec.name}' of {', '.join(job)}")
     count = serving.run()
     say(f"{count} model{'' if count == 1 else 's'} measured")
 

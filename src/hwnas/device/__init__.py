@@ -20,7 +20,7 @@ from hwnas.device._store.files import export_store, import_store
 from hwnas.device._store.store import MeasurementStore, Stored
 from hwnas.device._timing.runnable import Runnable
 from hwnas.device._timing.timing import Timing
-from hwnas.device._worker_device import WorkerDevice
+from hwnas.device._worker_device import WorkerDevice, where_of
 
 __all__ = [
     "Calibration",
@@ -57,4 +57,5 @@ __all__ = [
     "export_store",
     "import_store",
     "per_model",
+    "where_of",
 ]

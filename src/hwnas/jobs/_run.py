@@ -18,6 +18,7 @@ from hwnas.jobs._life import LifeCycle, living
 from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
 from hwnas.jobs._observer import Observer
+from hwnas.jobs._queue.asked import ask_for
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._store.store import Store
 from hwnas.jobs._view import budget_of, view_of
@@ -70,7 +71,7 @@ def run_search(
     make = executor or _executor_of(job)
     if candidates is None:
         candidates = candidates_of(spec, space, costs or {})
-    with job.running(), living(job.life, _lives_of_queues(keys)) as stopping:
+    with job.running(), living(job.life, _ask_workers(job)) as stopping:
         remember_references(job, _references(costs or {}, keys))
         _train_all(
             job,
@@ -99,10 +100,15 @@ def _executor_of(job: Job) -> ExecutorFactory:
     return make_executor(job.spec.executor)
 
 
-def _lives_of_queues(keys: Mapping[str, DeviceSpec]) -> list[LifeCycle]:
-    """Where workers look that do not see the job's folder."""
-    urls = {one.store for one in keys.values() if one.runtime == QUEUE and one.store}
-    return [LifeCycle(Store(url)) for url in sorted(urls)]
+def _ask_workers(job: Job) -> list[LifeCycle]:
+    """Name the devices that workers are to serve; where those look that do not see the folder."""
+    asked: dict[str, list[str]] = {}
+    for one in job.spec.devices:
+        if one.runtime == QUEUE:
+            asked.setdefault(one.store or "", []).append(one.name)
+    for url, names in asked.items():
+        ask_for(Store(url or job.folder), names)
+    return [LifeCycle(Store(url)) for url in sorted(asked) if url]
 
 
 def _references(costs: Mapping[str, Cost], keys: Mapping[str, DeviceSpec]) -> dict[str, float]:

@@ -53,7 +53,7 @@ class Request(_Envelope):
     """`requests/<id>`: a model to measure.
 
     `inputs` is a safetensors file with the tensors `0`, `1`, ... `trial` numbers what is measured,
-    for workers that divide trials among them.
+    for workers that divide trials among them. `parts` as in `hwnas.device.Device.measure_each`.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -61,6 +61,7 @@ class Request(_Envelope):
     model: FileRef
     inputs: FileRef
     timing: dict[str, Any] | None = None
+    parts: bool = False
 
 
 class Answer(_Envelope):
@@ -80,3 +81,10 @@ class Answer(_Envelope):
     measurement: dict[str, Any] | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
     elapsed: float = Field(default=0.0, ge=0)
+
+
+class Calibrated(_Envelope):
+    """`calibrations/<worker>`: what a worker tells of the calibration network."""
+
+    worker: str
+    latency: float = Field(gt=0, allow_inf_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hwnas.errors import StoreError
@@ -10,17 +11,20 @@ from hwnas.jobs._store.lease import last_generation
 from hwnas.jobs._store.manifest import digest
 from hwnas.jobs._store.store import Store
 
+_FEW = 4
+
 
 class MeasurementQueue:
     """Requests for a device, and what workers answered.
 
     Under `queue/<device>/`: `requests/<id>` a model to measure; `claims/<id>/<n>` and
     `beats/<id>/<n>` who measures it; `results/<id>/<n>` the answer of generation n;
-    `files/<sha256>` models and inputs; `workers/<worker>` a worker that lives; `reference` the host
-    speed that all latencies of the device refer to.
+    `files/<sha256>` models and inputs; `workers/<worker>` a worker that lives and `parts/<i>` the
+    part of the trials that it serves; `calibrations/<worker>` what it tells of a fixed network;
+    `reference` the host speed that all latencies of the device refer to.
 
-    Each of them is created once, except beats and workers: an answer cannot be overwritten, and one
-    of an older generation than the last claim does not count.
+    Each of them is created once, except beats, workers, parts and calibrations: an answer cannot be
+    overwritten, and one of an older generation than the last claim does not count.
     """
 
     def __init__(self, store: Store, device: str) -> None:
@@ -48,15 +52,28 @@ class MeasurementQueue:
         if file.stat().st_size != ref.size or digest(file) != ref.sha256:
             raise StoreError(f"{self.store.url}/{ref.object} is damaged: its SHA-256 is another")
 
-    def open_requests(self) -> list[str]:
-        """The requests to whose last claim there is no answer, in the order of their names."""
+    def requests(self) -> list[str]:
+        """All requests, in the order of their names."""
+        return [name.split("/")[1] for name in self.store.names("requests")]
+
+    def claimed(self) -> dict[str, int]:
+        """The last generation of the claims on each request that was ever claimed."""
         last: dict[str, int] = {}
         for name in self.store.names("claims"):
             _, work, generation = name.split("/")
             last[work] = max(last.get(work, 0), int(generation))
-        answered = set(self.store.names("results"))
-        asked = [name.split("/")[1] for name in self.store.names("requests")]
-        return [one for one in asked if f"results/{one}/{last.get(one, 0)}" not in answered]
+        return last
+
+    def open_requests(self) -> list[str]:
+        """The requests to whose last claim there is no answer, in the order of their names."""
+        last, answered = self.claimed(), set(self.store.names("results"))
+        return [
+            one for one in self.requests() if f"results/{one}/{last.get(one, 0)}" not in answered
+        ]
+
+    def answered(self, work: str, generation: int) -> bool:
+        """Whether this generation has given an answer."""
+        return f"results/{work}/{generation}" in self.store.names(f"results/{work}")
 
     def request(self, work: str) -> Request:
         """A request.
@@ -74,7 +91,25 @@ class MeasurementQueue:
         name = f"results/{answer.id}/{answer.generation}"
         return self.store.create(name, answer.model_dump_json().encode())
 
+    def counting_answers(self, works: Iterable[str]) -> Iterator[tuple[str, int, Answer | None]]:
+        """For each request the last generation that claimed it (0: none), and what that answered.
+
+        A few are looked up one by one, many by listing the whole queue.
+        """
+        listed = list(works)
+        if len(listed) > _FEW:
+            claimed, answered = self.claimed(), set(self.store.names("results"))
+        for work in listed:
+            if len(listed) <= _FEW:
+                last = last_generation(self.store, work)
+                there = last > 0
+            else:
+                last = claimed.get(work, 0)
+                there = f"results/{work}/{last}" in answered
+            answer = self.store.read(f"results/{work}/{last}", Answer) if there else None
+            yield work, last, answer
+
     def answer_to(self, work: str) -> Answer | None:
         """The answer that counts: that of the last claim; None as long as there is none."""
-        last = last_generation(self.store, work)
-        return self.store.read(f"results/{work}/{last}", Answer) if last else None
+        ((_, _, found),) = self.counting_answers([work])
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,8 +22,10 @@ from hwnas.device import (
     Timing,
     export_onnx,
     per_model,
+    where_of,
 )
 from hwnas.errors import DeviceError, ModelFault
+from hwnas.jobs._queue.crew import Crew
 from hwnas.jobs._queue.envelopes import Answer, Request
 from hwnas.jobs._queue.queue import MeasurementQueue
 from hwnas.jobs._store.lease import Watch, last_generation
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hwnas.jobs._store.store import Store
+
+_SLOWEST_POLL = 0.5
 
 
 class QueueDevice(Device):
@@ -47,6 +52,9 @@ class QueueDevice(Device):
         time_limit: seconds for one model, from the moment that a worker claims it.
         patience: seconds without a sign of life after which a worker counts as dead. If no worker
             lives, measuring fails; it does so at once if there never was one.
+        expected: wait as long for the first worker, too.
+        poll: seconds between looks for an answer at first; later a tenth of the time waited, and
+            half a second at most.
     """
 
     def __init__(
@@ -58,13 +66,15 @@ class QueueDevice(Device):
         timing: Timing | None = None,
         time_limit: float = 600.0,
         patience: float = 90.0,
-        poll: float = 0.1,
+        expected: bool = False,
+        poll: float = 0.05,
     ) -> None:
         self.name, self.trial = name, trial
         self._queue = MeasurementQueue(store, name)
         self.timing = timing
         self._time_limit, self._patience, self._poll = time_limit, patience, poll
-        self._workers = Watch()
+        self._expected = expected
+        self._waits: set[threading.Event] = set()
 
     def measure_each(
         self,
@@ -74,24 +84,48 @@ class QueueDevice(Device):
         timing: Timing | None = None,
         parts: bool = False,
     ) -> list[Measurement | ModelFault]:
-        """See `Device.measure_each`; a `ModelFault` also where no answer came in time."""
+        """See `Device.measure_each`; a `ModelFault` also where no answer came in time.
+
+        An `Evaluator` of a worker's own is given the ONNX file alone, and does no timing.
+        """
         each = per_model(inputs, models)
-        posted: list[str | ModelFault] = []
-        for model, tensors in zip(models, each, strict=True):
-            try:
-                posted.append(self._post(model, tensors, timing or self.timing))
-            except ModelFault as error:
-                posted.append(error)
-        answers = self._wait([work for work in posted if isinstance(work, str)])
+        answers = self.answers(models, each, timing=timing, parts=parts)
         return [
-            work if isinstance(work, ModelFault) else self._read(answers[work], tensors)
-            for work, tensors in zip(posted, each, strict=True)
+            told if isinstance(told, ModelFault) else self._read(told, each[i], where_of(models, i))
+            for i, told in enumerate(answers)
         ]
 
-    def close(self) -> None:
-        """Nothing is held; requests that nobody waits for any more stay where they are."""
+    def answers(
+        self,
+        models: Sequence[Model],
+        inputs: Sequence[Inputs],
+        *,
+        timing: Timing | None = None,
+        parts: bool = False,
+    ) -> list[Answer | ModelFault]:
+        """What workers told of each model; a `ModelFault` for one that cannot be sent.
 
-    def _post(self, model: Model, inputs: Inputs, timing: Timing | None) -> str:
+        Raises:
+            DeviceError: no worker lives, or the device was closed meanwhile.
+        """
+        posted: list[str | ModelFault] = []
+        for index, (model, tensors) in enumerate(zip(models, inputs, strict=True)):
+            try:
+                posted.append(self._post(model, tensors, timing or self.timing, parts))
+            except ModelFault as error:
+                text = f"device '{self.name}': {where_of(models, index)}: {error}"
+                posted.append(ModelFault(text, error.kind))
+        found = self._wait([work for work in posted if isinstance(work, str)])
+        return [work if isinstance(work, ModelFault) else found[work] for work in posted]
+
+    def close(self) -> None:
+        """Wait no longer; requests that nobody waits for any more stay where they are."""
+        for wait in list(self._waits):
+            wait.set()
+
+    def _post(
+        self, model: Model, inputs: Inputs, timing: Timing | None, parts: bool = False
+    ) -> str:
         from safetensors.torch import save_file
 
         with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
@@ -103,17 +137,18 @@ class QueueDevice(Device):
                 if not file.is_file():
                     raise ModelFault(f"there is no ONNX file {file}")
             tensors = Path(folder, "inputs.safetensors")
-            named = {str(i): x.detach().cpu().contiguous() for i, x in enumerate(inputs)}
+            named = {str(i): x.detach().cpu().contiguous().clone() for i, x in enumerate(inputs)}
             save_file(named, tensors)
             kept = self._queue.keep(file), self._queue.keep(tensors)
         wanted = None if timing is None else asdict(timing)
-        told = f"{self.trial} {kept[0].sha256} {kept[1].sha256} {wanted}"
+        told = f"{self.trial} {kept[0].sha256} {kept[1].sha256} {wanted} {parts}"
         request = Request(
             id=f"{self.trial:06d}-{hashlib.sha256(told.encode()).hexdigest()[:20]}",
             trial=self.trial,
             model=kept[0],
             inputs=kept[1],
             timing=wanted,
+            parts=parts,
         )
         self._queue.post(request)
         return request.id
@@ -121,22 +156,30 @@ class QueueDevice(Device):
     def _wait(self, works: Sequence[str]) -> dict[str, Answer]:
         pending, answers = dict.fromkeys(works), dict[str, Answer]()
         claimed: dict[str, tuple[int, float]] = {}
-        while True:
-            for work in list(pending):
-                answer = self._queue.answer_to(work)
-                if answer is None:
-                    answer = self._overdue(work, claimed)
-                if answer is not None:
-                    answers[work] = answer
-                    del pending[work]
-            if not pending:
-                return answers
-            self._check_served()
-            time.sleep(self._poll)
+        crew = Crew(self._queue, self._patience, expected=self._expected)
+        closed, began = threading.Event(), time.monotonic()
+        self._waits.add(closed)
+        try:
+            while True:
+                for work, last, told in list(self._queue.counting_answers(pending)):
+                    answer = self._overdue(work, last, claimed) if told is None else told
+                    if answer is not None:
+                        answers[work] = answer
+                        del pending[work]
+                if not pending:
+                    return answers
+                crew.check()
+                waited = time.monotonic() - began
+                if closed.wait(max(self._poll, min(waited / 10, _SLOWEST_POLL))):
+                    raise DeviceError(f"device '{self.name}' was closed while it was waited for")
+        finally:
+            self._waits.discard(closed)
 
-    def _overdue(self, work: str, claimed: dict[str, tuple[int, float]]) -> Answer | None:
+    def _overdue(
+        self, work: str, generation: int, claimed: dict[str, tuple[int, float]]
+    ) -> Answer | None:
         """The answer that there was none in time, which no late worker can take back."""
-        generation, now = last_generation(self._queue.store, work), time.monotonic()
+        now = time.monotonic()
         if generation == 0:
             return None
         if claimed.get(work, (0, 0.0))[0] != generation:
@@ -149,23 +192,18 @@ class QueueDevice(Device):
         )
         return told if self._queue.answer(told) else self._queue.answer_to(work)
 
-    def _check_served(self) -> None:
-        store = self._queue.store
-        workers = store.names("workers")
-        silent = [self._workers.silence(name, store.get(name)) for name in workers]
-        if not silent or min(silent) >= self._patience:
-            who = (
-                "no worker serves it" if not silent else f"none of its {len(silent)} workers lives"
-            )
-            raise DeviceError(
-                f"device '{self.name}': {who}; start one where the device is: "
-                f"hwnas worker --store URL --device {self.name}"
-            )
+    def fault(self, answer: Answer, where: str) -> ModelFault | None:
+        """Why there is no number in an answer; None if there is."""
+        if answer.status == "ok":
+            return None
+        by = f"worker {answer.worker}: " if answer.worker else ""
+        kind = "infeasible" if answer.status == "infeasible" else answer.kind
+        return ModelFault(f"device '{self.name}': {where}: {by}{answer.error}", kind)
 
-    def _read(self, answer: Answer, inputs: Inputs) -> Measurement | ModelFault:
-        if answer.status != "ok":
-            by = f"worker {answer.worker}: " if answer.worker else ""
-            return ModelFault(f"device '{self.name}': {by}{answer.error}", answer.kind)
+    def _read(self, answer: Answer, inputs: Inputs, where: str) -> Measurement | ModelFault:
+        fault = self.fault(answer, where)
+        if fault is not None:
+            return fault
         if answer.measurement is not None:
             measured = replace(Measurement.from_dict(answer.measurement), device=self.name)
             if measured.canary is not None:
@@ -173,7 +211,8 @@ class QueueDevice(Device):
             return measured
         if "latency" not in answer.metrics:
             known = ", ".join(answer.metrics)
-            return ModelFault(f"device '{self.name}': the evaluator told {known}, not latency")
+            text = f"device '{self.name}': {where}: the evaluator told {known}, not latency"
+            return ModelFault(text)
         # What an evaluator of somebody's own tells has neither samples nor an interval.
         told = SimulatedDevice(self.name, lambda model, given: answer.metrics["latency"])
         (found,) = told.measure([""], inputs)

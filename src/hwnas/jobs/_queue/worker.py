@@ -1,4 +1,4 @@
-"""A worker: measures what a queue asks for, on the device at hand."""
+"""A worker: measures what the queues of jobs ask for, on the device at hand."""
 
 from __future__ import annotations
 
@@ -8,61 +8,123 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError, describe
+from hwnas.errors import DeviceError, ModelFault, UsageError, describe
+from hwnas.jobs._queue.backlog import Backlog
+from hwnas.jobs._queue.calibration import TOLERANCE, calibrated, deviation, known_calibrations
 from hwnas.jobs._life import LifeCycle
-from hwnas.jobs._queue.envelopes import Answer, Request, checked_name
-from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator, InfeasibleModel
+from hwnas.jobs._queue.asked import asked_of
+from hwnas.jobs._queue.envelopes import Answer, Calibrated, Request, checked_name
+from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator, numbers
+from hwnas.jobs._queue.presence import Presence
 from hwnas.jobs._queue.queue import MeasurementQueue
-from hwnas.jobs._store.lease import Claims, Lease, Pulse
+from hwnas.jobs._store.lease import Claims, Lease
 from hwnas.jobs._store.store import Store
+
+_POLL = 0.05, 0.5  # seconds: at first, and after a while without work
+_ENDED_EVERY = 1.0  # seconds between looks whether a job has ended
+
+
+class _Served:
+    """One job, as a worker sees it."""
+
+    def __init__(
+        self, store: Store, device: str, name: str, lease: float, part: tuple[int, int] | None
+    ) -> None:
+        self.store, self.queue = store, MeasurementQueue(store, device)
+        self._life = LifeCycle(store)
+        self.claims = Claims(self.queue.store, name, seconds=lease)
+        self.backlog = Backlog(self.queue, self.claims, part)
+        self.calibration: dict[str, float] = {}
+        self.reference: float | None = None
+        self.ended = self._known = False
+        self._looked = float("-inf")
+
+    def agree_on_reference(self, device: Any) -> None:
+        """Have the device refer to the host speed that was the first in this job."""
+        if self.reference is None:
+            if device.reference is not None:
+                self.queue.store.create("reference", repr(device.reference).encode())
+            told = self.queue.store.get("reference")
+            self.reference = float(told) if told else None
+        if self.reference is not None:
+            device.reference = self.reference
+
+    def look(self) -> None:
+        """See whether the job has ended, and whether it knows this device at all.
+
+        Raises:
+            UsageError: the job asks for other devices only.
+        """
+        now = time.monotonic()
+        if now - self._looked < _ENDED_EVERY:
+            return
+        self._looked = now
+        self.ended = self._life.ended
+        if not self._known and (names := asked_of(self.store)) is not None:
+            if self.queue.device not in names:
+                raise UsageError(
+                    f"{self.store.url} asks for no device '{self.queue.device}'; it asks for: "
+                    f"{', '.join(names) or 'none'}"
+                )
+            self._known = True
 
 
 class QueueWorker:
     """Claims requests of a device one by one, measures them, answers.
 
     Args:
-        store: of the job.
+        stores: of the jobs to serve, the first first.
         device: the name that requests ask for.
         evaluator: what is done with a model: a `DeviceEvaluator`, or an `Evaluator` of your own.
         name: of this worker, unlike that of any other that lives.
         lease: seconds without a sign of life after which another worker may take a request over.
         idle: seconds without work after which the worker ends; None waits for ever.
         part: (i, n): only requests of trials with `trial % n == i`.
+        calibrate: measure a fixed network at first, by which workers of one name are compared.
+        max_deviation: ratio by which that may differ from the median of the others; None serves
+            all the same, and says so in every answer.
         on_event: told in a line what is done.
 
     Raises:
-        UsageError: a name or a part that makes no sense, or a worker of that name lives.
+        UsageError: a name or a part that makes no sense.
     """
 
     def __init__(
         self,
-        store: Store,
+        stores: Store | Sequence[Store],
         device: str,
         evaluator: DeviceEvaluator | Evaluator,
         *,
         name: str | None = None,
         lease: float = 30.0,
-        poll: float = 0.2,
         idle: float | None = None,
         part: tuple[int, int] | None = None,
+        calibrate: bool = True,
+        max_deviation: float | None = None,
         on_event: Callable[[str], None] = lambda line: None,
     ) -> None:
         if part is not None and not 0 <= part[0] < part[1]:
             raise UsageError(
                 f"worker {part[0]} of {part[1]}: the number must be 0 to {part[1] - 1}"
+                if part[1] > 0
+                else f"worker {part[0]} of {part[1]}: there must be at least one"
             )
-        if lease <= 0 or poll <= 0:
-            raise UsageError("lease and poll must be positive")
+        if lease <= 0 or (max_deviation is not None and max_deviation <= 0):
+            raise UsageError("lease and largest deviation must be positive")
         host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()) or "host"
         self.name = checked_name("worker", name or f"{host}-{os.getpid()}-{uuid.uuid4().hex[:6]}")
-        self._life, self._queue = LifeCycle(store), MeasurementQueue(store, device)
-        self._evaluator, self._part = evaluator, part
-        self._poll, self._idle, self._say = poll, idle, on_event
-        self._claims = Claims(self._queue.store, self.name, seconds=lease)
+        self.device = device
+        self._evaluator, self._part, self._lease, self._idle = evaluator, part, lease, idle
+        self._calibrate, self._most, self._say = calibrate, max_deviation, on_event
+        listed = [stores] if isinstance(stores, Store) else list(stores)
+        if len({one.url for one in listed}) < len(listed) or not listed:
+            raise UsageError("a worker serves one or more jobs, each given once")
+        self._served = [_Served(one, device, self.name, lease, part) for one in listed]
         self._ended = threading.Event()
 
     def stop(self) -> None:
@@ -70,76 +132,95 @@ class QueueWorker:
         self._ended.set()
 
     def run(self) -> int:
-        """Work until the job ends, `stop` is called, or there was nothing to do for `idle` seconds.
+        """Work until the jobs end, `stop` is called, or nothing was to do for `idle` seconds.
 
         Returns how many requests were answered.
 
         Raises:
-            UsageError: a worker of this name lives.
-            StoreError: the store cannot be reached.
+            UsageError: a worker of this name or this part lives, or no job knows the device.
+            DeviceError: the device measures nothing, or deviates too much from the others.
+            StoreError: a store cannot be reached.
         """
-        pulse = self._registered()
-        answered, since = 0, time.monotonic()
-        try:
-            while not self._ended.is_set():
-                lease = self._next()
+        with ExitStack() as stack:
+            stack.callback(self._evaluator.close)
+            for served in self._served:
+                served.look()
+            latency = self._calibration() if self._calibrate else None
+            presences = []
+            for served in self._served:
+                presences.append(
+                    Presence(served.queue.store, self.device, self.name, self._part, self._lease)
+                )
+                stack.callback(presences[-1].stop)
+                if latency is not None:
+                    told = Calibrated(worker=self.name, latency=latency)
+                    entry = f"calibrations/{self.name}"
+                    served.queue.store.put(entry, told.model_dump_json().encode())
+            return self._work(presences)
+
+    def _work(self, presences: Sequence[Presence]) -> int:
+        answered, since, pause = 0, time.monotonic(), _POLL[0]
+        while not self._ended.is_set():
+            for presence in presences:
+                presence.check()
+            busy = False
+            for served in self._served:
+                lease = None if served.ended or self._ended.is_set() else served.backlog.take()
                 if lease is not None:
+                    busy = True
                     with lease:
-                        answered += self._serve(lease)
-                    since = time.monotonic()
-                elif self._life.ended:
-                    self._say("the job has ended")
-                    break
-                elif self._idle is not None and time.monotonic() - since >= self._idle:
-                    self._say(f"nothing to do for {self._idle:g} s")
-                    break
+                        answered += self._serve(served, lease)
                 else:
-                    self._ended.wait(self._poll)
-        finally:
-            pulse.stop(remove=True)
-            self._evaluator.close()
+                    served.look()
+            if busy:
+                since, pause = time.monotonic(), _POLL[0]
+            elif all(served.ended for served in self._served):
+                self._say("the job has ended" if len(self._served) == 1 else "the jobs have ended")
+                break
+            elif self._idle is not None and time.monotonic() - since >= self._idle:
+                self._say(f"nothing to do for {self._idle:g} s")
+                break
+            else:
+                self._ended.wait(pause)
+                pause = min(1.2 * pause, _POLL[1])
         return answered
 
-    def _registered(self) -> Pulse:
-        entry = f"workers/{self.name}"
-        before = self._queue.store.get(entry)
-        if before is not None:
-            # Left behind by one that was killed, or does that one live?
-            time.sleep(self._claims.seconds / 2)
-            if self._queue.store.get(entry) != before:
-                raise UsageError(f"a worker '{self.name}' serves '{self._queue.device}' already")
-        return Pulse(self._queue.store, entry, self._claims.seconds / 3)
-
-    def _next(self) -> Lease | None:
-        for work in self._queue.open_requests():
-            if self._ended.is_set():
-                return None
-            if not self._is_mine(work):
+    def _calibration(self) -> float | None:
+        """What is told of the calibration network; each job's other workers are compared with."""
+        first = self._served[0]
+        if isinstance(self._evaluator, DeviceEvaluator):
+            first.agree_on_reference(self._evaluator.device)
+        latency, reason = calibrated(self._evaluator)
+        if latency is None:
+            self._say(f"not compared with other workers: {reason}")
+            return None
+        for served in self._served:
+            if isinstance(self._evaluator, DeviceEvaluator):
+                served.agree_on_reference(self._evaluator.device)
+            served.calibration = {"calibration_ms": latency}
+            off = deviation(self.name, latency, known_calibrations(served.queue.store))
+            if off is None:
                 continue
-            lease = self._claims.take(work)
-            if lease is not None:
-                return lease
-        return None
+            served.calibration["deviation"] = off
+            if abs(off) > TOLERANCE or (self._most is not None and abs(off) > self._most):
+                text = (
+                    f"the calibration network takes {abs(off):.0%} {'more' if off > 0 else 'less'} "
+                    f"here than on the other workers of '{self.device}'"
+                )
+                if self._most is not None and abs(off) > self._most:
+                    raise DeviceError(f"{text}, and {self._most:.0%} is the most that is allowed")
+                self._say(text)
+        return latency
 
-    def _is_mine(self, work: str) -> bool:
-        if self._part is None:
-            return True
-        number, of = self._part
-        try:
-            return self._queue.request(work).trial % of == number
-        except StoreError:  # a request that nobody can read is answered, by one of us
-            return number == 0
-
-    def _serve(self, lease: Lease) -> bool:
+    def _serve(self, served: _Served, lease: Lease) -> bool:
         """Measure and answer; whether the answer counted."""
         self._say(f"{lease.work}: measuring")
         began = time.monotonic()
         try:
-            found = self._evaluate(self._queue.request(lease.work))
-        except InfeasibleModel as error:
-            found = {"status": "infeasible", "error": describe(error)}
+            found = self._evaluate(served, served.queue.request(lease.work))
         except ModelFault as error:
-            found = {"status": "failed", "error": str(error), "kind": error.kind}
+            status = "infeasible" if error.kind == "infeasible" else "failed"
+            found = {"status": status, "error": describe(error), "kind": error.kind}
         except Exception as error:  # noqa: BLE001 - an evaluator is the user's, the worker goes on
             found = {"status": "failed", "error": describe(error)}
         answer = Answer(
@@ -147,30 +228,28 @@ class QueueWorker:
             generation=lease.generation,
             worker=self.name,
             elapsed=time.monotonic() - began,
+            environment={**found.pop("environment", {}), **served.calibration},
             **found,
         )
-        if not lease.held() or not self._queue.answer(answer):
+        if not lease.held() or not served.queue.answer(answer):
             self._say(f"{lease.work}: another worker has taken over; this result does not count")
             return False
         told = answer.error or ", ".join(f"{k} {v:.4g}" for k, v in answer.metrics.items())
         self._say(f"{lease.work}: {answer.status}, {told}")
         return True
 
-    def _evaluate(self, request: Request) -> dict[str, Any]:
+    def _evaluate(self, served: _Served, request: Request) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
             model, inputs = Path(folder, "model.onnx"), Path(folder, "inputs.safetensors")
-            self._queue.fetch(request.model, model)
+            served.queue.fetch(request.model, model)
             if isinstance(self._evaluator, Evaluator):
-                metrics = _numbers(self._evaluator.evaluate(request.trial, model))
+                metrics = numbers(self._evaluator.evaluate(request.trial, model))
                 return {"status": "ok", "metrics": metrics}
-            self._queue.fetch(request.inputs, inputs)
+            served.queue.fetch(request.inputs, inputs)
             device = self._evaluator.device
-            if device.reference is None and (known := self._queue.store.get("reference")):
-                device.reference = float(known)
-            measured = self._evaluator.measure(model, inputs, request.timing)
-        if device.reference is not None:
-            # The first worker's speed is what the numbers of all workers refer to.
-            self._queue.store.create("reference", repr(device.reference).encode())
+            served.agree_on_reference(device)
+            measured = self._evaluator.measure(model, inputs, request.timing, parts=request.parts)
+        served.agree_on_reference(device)
         described = measured.to_dict()
         return {
             "status": "ok",
@@ -178,12 +257,3 @@ class QueueWorker:
             "measurement": described,
             "environment": described["environment"],
         }
-
-
-def _numbers(found: Any) -> dict[str, float]:
-    if not isinstance(found, dict) or not found:
-        raise DeviceError(f"evaluate returned {found!r}, not a dict of numbers")
-    for name, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e300:
-            raise DeviceError(f"evaluate returned {name} = {value!r}, not a positive number")
-    return {str(name): float(value) for name, value in found.items()}

@@ -19,12 +19,16 @@ from hwnas.jobs._store.store import Store
 
 
 class Pulse:
-    """An object that is overwritten with something new as long as this process lives and runs."""
+    """An object that is overwritten with something new as long as this process lives and runs.
+
+    `contested` tells that another process overwrites it, too; this one then leaves it alone.
+    """
 
     def __init__(self, store: Store, name: str, interval: float, content: bytes = b"") -> None:
         self._store, self._name, self._interval = store, name, interval
         self._content, self._count = content, 0
-        self._nonce = uuid.uuid4().hex
+        self._nonce = uuid.uuid4().hex.encode()
+        self.contested = False
         self._ended = threading.Event()
         self._beat()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -40,13 +44,18 @@ class Pulse:
     def _run(self) -> None:
         while not self._ended.wait(self._interval):
             try:
+                found = self._store.get(self._name)
+                if found is not None and not found.startswith(self._nonce):
+                    self.contested = True
+                    return
                 self._beat()
             except StoreError:  # the next one may get through; if none does, the lease is lost
                 continue
 
     def _beat(self) -> None:
         self._count += 1
-        self._store.put(self._name, f"{self._nonce} {self._count}\n".encode() + self._content)
+        data = b"%s %d\n%s" % (self._nonce, self._count, self._content)
+        self._store.put(self._name, data)
 
 
 class Watch:
@@ -117,9 +126,12 @@ class Claims:
         """The highest generation that was claimed; 0 if none."""
         return last_generation(self.store, work)
 
-    def take(self, work: str) -> Lease | None:
-        """The work, if nobody has it or who had it shows no life; None if another has it."""
-        last = self.generation(work)
+    def take(self, work: str, last: int | None = None) -> Lease | None:
+        """The work, if nobody has it or who had it shows no life; None if another has it.
+
+        `last` is the highest generation, where that is known.
+        """
+        last = self.generation(work) if last is None else last
         if last and not self._silent(work, last):
             return None
         if not self.store.create(f"claims/{work}/{last + 1}", self.worker.encode()):
