@@ -99,7 +99,9 @@ def device(
 def queue(folder: Path) -> Iterator[Store]:
     """A store whose requests a thread answers."""
     store = Store(folder)
-    elsewhere = SimulatedDevice("there", lambda model, inputs: 1.0 + Path(str(model)).stat().st_size)
+    elsewhere = SimulatedDevice(
+        "there", lambda model, inputs: 1.0 + Path(str(model)).stat().st_size
+    )
     worker = QueueWorker(store, "bench", DeviceEvaluator(elsewhere))
     thread = threading.Thread(target=worker.run)
     thread.start()

@@ -35,8 +35,8 @@ from hwnas.jobs._queue.calibration import (
     write_network,
 )
 from hwnas.jobs._queue.envelopes import Answer
-from hwnas.jobs._store.lease import Claims, Pulse
 from hwnas.jobs._queue.queue import MeasurementQueue
+from hwnas.jobs._store.lease import Claims, Pulse
 from support import HWNAS
 
 INPUT = torch.zeros(1, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import torch
@@ -12,6 +13,9 @@ from hwnas._files import replacing
 from hwnas.device._faults import naming
 from hwnas.device._runtimes.agreement import check_agreement, eager_outputs
 from hwnas.device._runtimes.quiet import quiet
+
+_EXPORTING = threading.Lock()
+"""PyTorch's exporter keeps state of the process: one thread at a time."""
 
 
 def export_onnx(
@@ -44,7 +48,7 @@ def export_onnx(
         shapes = [{0: torch.export.Dim.DYNAMIC} for _ in tensors]
     training = {module: module.training for module in model.modules()}
     try:
-        with replacing(target) as temporary:
+        with _EXPORTING, replacing(target) as temporary:
             model.eval()
             name = type(model).__name__
             with naming(f"{name} cannot be exported to ONNX"), quiet(), torch.no_grad():

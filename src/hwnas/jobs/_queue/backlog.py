@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from hwnas.errors import StoreError
-from hwnas.jobs._store.lease import Claims, Lease
 from hwnas.jobs._queue.queue import MeasurementQueue
+from hwnas.jobs._store.lease import Claims, Lease
 
 
 class Backlog:

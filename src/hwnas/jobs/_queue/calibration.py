@@ -135,5 +135,3 @@ def disagreements_of(queue: Store) -> list[str]:
         return disagreements(known_calibrations(queue))
     except StoreError as error:
         return [str(error)]
-
-

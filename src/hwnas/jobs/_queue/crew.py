@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from hwnas.errors import DeviceError
-from hwnas.jobs._store.lease import Watch
 from hwnas.jobs._queue.queue import MeasurementQueue
+from hwnas.jobs._store.lease import Watch
 
 _EVERY = 1.0  # seconds between looks
 

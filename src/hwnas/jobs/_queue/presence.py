@@ -22,7 +22,7 @@ class _Entry(BaseModel):
 
 
 class Presence:
-    """`workers/<name>`, and `parts/<i>` of one that serves a part, beating until `stop`.
+    """`workers/<name>`, and `parts/<i>` of one that serves a part, beating from `begin` to `stop`.
 
     Raises:
         UsageError: a worker of this name lives, or one that serves the same part, or one that
@@ -33,10 +33,15 @@ class Presence:
         self, queue: Store, device: str, name: str, part: tuple[int, int] | None, lease: float
     ) -> None:
         self._queue, self._device, self._name, self._part = queue, device, name, part
+        self._interval = min(lease / 3, BEAT)
+        self._pulses: list[Pulse] = []
         self._check(lease)
-        about = _Entry(worker=name, part=part).model_dump_json().encode()
-        names = [f"workers/{name}"] + ([f"parts/{part[0]}"] if part else [])
-        self._pulses = [Pulse(queue, one, min(lease / 3, BEAT), about) for one in names]
+
+    def begin(self) -> None:
+        """Be there."""
+        about = _Entry(worker=self._name, part=self._part).model_dump_json().encode()
+        names = [f"workers/{self._name}"] + ([f"parts/{self._part[0]}"] if self._part else [])
+        self._pulses = [Pulse(self._queue, one, self._interval, about) for one in names]
 
     def check(self) -> None:
         """Raise UsageError if another worker has come under this name, or with this part."""

@@ -28,7 +28,6 @@ from hwnas.errors import DeviceError, ModelFault
 from hwnas.jobs._queue.crew import Crew
 from hwnas.jobs._queue.envelopes import Answer, Request
 from hwnas.jobs._queue.queue import MeasurementQueue
-from hwnas.jobs._store.lease import Watch, last_generation
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import DeviceError, ModelFault, UsageError, describe
-from hwnas.jobs._queue.backlog import Backlog
-from hwnas.jobs._queue.calibration import TOLERANCE, calibrated, deviation, known_calibrations
 from hwnas.jobs._life import LifeCycle
 from hwnas.jobs._queue.asked import asked_of
+from hwnas.jobs._queue.backlog import Backlog
+from hwnas.jobs._queue.calibration import TOLERANCE, calibrated, deviation, known_calibrations
 from hwnas.jobs._queue.envelopes import Answer, Calibrated, Request, checked_name
 from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator, numbers
 from hwnas.jobs._queue.presence import Presence
@@ -148,14 +148,15 @@ class QueueWorker:
             latency = self._calibration() if self._calibrate else None
             presences = []
             for served in self._served:
-                presences.append(
-                    Presence(served.queue.store, self.device, self.name, self._part, self._lease)
-                )
-                stack.callback(presences[-1].stop)
+                place = served.queue.store, self.device
+                presences.append(Presence(*place, self.name, self._part, self._lease))
                 if latency is not None:
                     told = Calibrated(worker=self.name, latency=latency)
                     entry = f"calibrations/{self.name}"
                     served.queue.store.put(entry, told.model_dump_json().encode())
+            for presence in presences:
+                stack.callback(presence.stop)
+                presence.begin()
             return self._work(presences)
 
     def _work(self, presences: Sequence[Presence]) -> int:
