@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -12,13 +13,16 @@ from urllib.parse import unquote, urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import replacing
+from hwnas._patience import patience
 from hwnas.errors import StoreError
 from hwnas.jobs._spec import first_problem
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, RetryConfig
 
 T = TypeVar("T")
+
+_CREATIONS = 5  # times that the creation of an object is tried where the answers are lost
 
 _CLOUD = ("s3", "gs", "az", "azure", "abfs", "abfss")
 
@@ -31,6 +35,8 @@ class Store:
     - `create` is atomic: of any number of processes that create the same name, one succeeds.
     - What was written is seen by every reader at once.
     - All methods may be called from several threads.
+    - A server that is away is waited for, for `patience()` seconds; what is written while it comes
+      and goes is written once.
 
     Each cloud finds its credentials in its normal way (environment, profile, metadata server); they
     never stand in a URL. Errors are `StoreError`, and name the URL.
@@ -40,28 +46,43 @@ class Store:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self.url, self._objects = _open(str(url))
+        self.url, self._objects, self._hasty = _open(str(url))
         self._prefix = ""
 
     def within(self, prefix: str) -> Store:
         """The objects whose names begin with `prefix/`, under the rest of their names."""
         inner = object.__new__(Store)
-        inner.url, inner._objects = f"{self.url}/{_checked(prefix)}", self._objects
+        inner.url = f"{self.url}/{_checked(prefix)}"
+        inner._objects, inner._hasty = self._objects, self._hasty
         inner._prefix = f"{self._prefix}{prefix}/"
         return inner
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write an object that is not there yet; False, and nothing changed, if it is."""
+        """Write an object that is not there yet; False, and nothing changed, if it is.
+
+        Where the answer of a server was lost, the object may have been written. So the request is
+        not sent again blindly, as the others are, which would find its own object in the way: what
+        holds these very bytes then is taken for what this call wrote.
+        """
         import obstore
-        from obstore.exceptions import AlreadyExistsError
+        from obstore.exceptions import AlreadyExistsError, BaseError
 
         path = self._path(name)
-        with self._naming("create", name):
-            try:
-                obstore.put(self._objects, path, data, mode="create")
-            except AlreadyExistsError:
-                return False
-        return True
+        for attempt in range(_CREATIONS):
+            with self._naming("create", name):
+                try:
+                    obstore.put(self._hasty, path, data, mode="create")
+                except AlreadyExistsError:
+                    return attempt > 0 and self.get(name) == data
+                except BaseError:
+                    if self._hasty is self._objects or attempt == _CREATIONS - 1:
+                        raise
+                else:
+                    return True
+            there = self.get(name)  # waits until the server is back
+            if there is not None:
+                return there == data
+        raise AssertionError
 
     def put(self, name: str, data: bytes | Path) -> None:
         """Write an object, in place of what was there. A path is a file to read, of any size."""
@@ -153,7 +174,8 @@ def _checked(name: str) -> str:
     return name
 
 
-def _open(url: str) -> tuple[str, ObjectStore]:
+def _open(url: str) -> tuple[str, ObjectStore, ObjectStore]:
+    """The URL as it is shown, what waits for a server that is away, and what does not."""
     from obstore.exceptions import BaseError
     from obstore.store import LocalStore, MemoryStore, from_url
 
@@ -161,13 +183,15 @@ def _open(url: str) -> tuple[str, ObjectStore]:
     if not separator:
         scheme, rest = "file", url
     if scheme == "memory":
-        return url, MemoryStore()
+        memory = MemoryStore()
+        return url, memory, memory
     if scheme == "file":
         folder = Path(unquote(rest) if separator else rest).expanduser().absolute()
         if folder.is_file():
             raise StoreError(f"{folder} is a file, not a folder")
         try:
-            return f"file://{folder}", LocalStore(prefix=folder, mkdir=True)
+            local = LocalStore(prefix=folder, mkdir=True)
+            return f"file://{folder}", local, local
         except (BaseError, OSError, ValueError) as error:
             raise StoreError(f"cannot open {folder}: {_reason(error)}") from error
     if scheme not in _CLOUD:
@@ -183,7 +207,16 @@ def _open(url: str) -> tuple[str, ObjectStore]:
         options: dict[str, Any] = {}
         if scheme == "s3" and os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
             options["client_options"] = {"allow_http": True}  # a server of one's own
-        return url.rstrip("/"), from_url(url, **options)
+        patient: RetryConfig = {
+            "max_retries": 1_000_000,
+            "retry_timeout": timedelta(seconds=patience()),
+            "backoff": {"max_backoff": timedelta(seconds=5)},
+        }
+        return (
+            url.rstrip("/"),
+            from_url(url, retry_config=patient, **options),
+            from_url(url, retry_config={"max_retries": 0}, **options),
+        )
     except (BaseError, ValueError) as error:
         raise StoreError(f"cannot open {url}: {_reason(error)}") from error
 
