@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hwnas import _refs
 from hwnas.cost import Counting
@@ -157,8 +157,9 @@ def search(
         options: keyword arguments for the trainer.
         devices: what latencies are measured on: `NAME` or `NAME=RUNTIME?threads=2`; the first is
             meant where a budget names none.
-        executor: what trains: `local` (processes of this machine, the default) or an installed one
-            with its options, `NAME?option=value`; or an object that makes one.
+        executor: what trains: `local` (processes of this machine, the default), `command:TEMPLATE`
+            (a command per trial, such as `command:srun {trial}`), or an installed one with its
+            options, `NAME?option=value`; or an object that makes one.
         input_shape: (C, H, W) of one input, where there is no task to tell.
         max_failed: the search ends when more trials than this fail; by default a third,
             and three at least.
@@ -333,22 +334,12 @@ def _trainer(train: Trainer | str | None, task: Task | None) -> tuple[Trainer, s
             raise UsageError("give a task (such as digits) for the ready trainer, or a trainer")
         return classify, _refs.name_of(classify)
     if isinstance(train, str):
+        from hwnas.tasks import load_trainer
+
         return load_trainer(train), train
     if not callable(train):
         raise UsageError(f"the trainer is {type(train).__name__}, not a function")
     return train, _refs.name_of(train)
-
-
-def load_trainer(reference: str) -> Trainer:
-    """The trainer that `module:name` names.
-
-    Raises:
-        UsageError: there is no such name, or it is no function.
-    """
-    trainer: Any = _refs.load(reference)
-    if not callable(trainer):
-        raise UsageError(f"the trainer '{reference}' is {type(trainer).__name__}, not a function")
-    return cast("Trainer", trainer)
 
 
 def _space_info(space: SearchSpace, reference: str | None) -> SpaceInfo:

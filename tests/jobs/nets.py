@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from hwnas import Choice, FunctionSpace, InfeasibleTrial
@@ -45,6 +46,40 @@ def quick(model, data, report, *, seed, steps: int = 2, pause: float = 0.0):
 
 
 quick.metrics = ("loss", "f1")
+
+
+def learns(model, data, report, *, seed, steps: int = 3):
+    """Trains on noise that the seed decides; says so."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(torch.randn(16, 64)), torch.arange(16) % 10)
+        loss.backward()
+        optimizer.step()
+        report(step, {"accuracy": 1 / (1 + loss.item())})
+        print(f"step {step} of {steps}")
+    return {"accuracy": 1 / (1 + loss.item())}
+
+
+def moody(model, data, report, *, seed):
+    """Ends in another way for each width; where it hangs, so does a process that it started."""
+    width = model[1].out_features
+    print(f"width {width}", flush=True)
+    if width == 4:
+        raise OSError("no such disk")
+    if width == 8:
+        sys.exit(3)
+    if width == 12:
+        os._exit(5)
+    if width == 16:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if width == 20:
+        return {"accuracy": float("nan")}
+    if width == 24:
+        raise InfeasibleTrial("too wide for this chip")
+    if width == 28:
+        hangs(model, data, report, seed=seed)
+    return {"accuracy": 0.5}
 
 
 def idle(model, data, report, *, seed):

@@ -17,7 +17,13 @@ from hwnas.jobs import Executor, make_executor
     [
         ("nowhere", "unknown executor 'nowhere'; known: .*local"),
         ("", "unknown executor ''"),
-        ("local?cpus=2", "has no option 'cpus=2'.*it has none"),
+        ("local?cpus=2", "has no option 'cpus=2'.*its options: threads"),
+        ("local?threads=0", "threads: it should be greater than or equal to 1"),
+        ("local?threads=1&threads=2", "'threads' is given twice"),
+        ("command", "template: .*required"),
+        ("command:srun", r"it needs \{trial\}"),
+        ("command:srun {trail}", r"'\{trail\}' is not known; there are \{trial\}"),
+        ("command?lease=0:{trial}", "lease: it should be greater than 0"),
         ("local:sh", "nothing may follow a colon"),
     ],
 )

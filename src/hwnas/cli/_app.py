@@ -25,6 +25,7 @@ from hwnas.cli import (
     _search,
     _show,
     _space,
+    _trial,
     _vertex,
     _worker,
 )
@@ -55,6 +56,7 @@ app.command("profile", epilog=_profile.EPILOG)(_profile.profile)
 app.command("estimate")(_estimate.estimate)
 app.command("evaluate", epilog=_evaluate.EPILOG)(_evaluate.evaluate)
 app.command("plan")(_plan.plan)
+app.command("trial")(_trial.trial)
 app.command("worker", epilog=_worker.EPILOG)(_worker.worker)
 
 _DEBUG = "HWNAS_DEBUG"

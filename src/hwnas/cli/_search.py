@@ -145,8 +145,9 @@ def search(
         str | None,
         typer.Option(
             metavar="EXECUTOR",
-            help="What trains: local (processes of this machine, the default) or an installed one "
-            "with its options, NAME?option=value.",
+            help="What trains: local (processes of this machine, the default), "
+            "command:TEMPLATE (a command per trial, such as 'command:srun {trial}'), or an "
+            "installed one with its options, NAME?option=value.",
             show_default=False,
             rich_help_panel=_HOW,
         ),
@@ -364,8 +365,7 @@ def _to_go_on(folder: Path) -> str:
 
 
 def _trainer_options(train: str | None, pairs: list[str]) -> dict[str, object]:
-    from hwnas._search import load_trainer
-    from hwnas.tasks import classify, trainer_options
+    from hwnas.tasks import classify, load_trainer, trainer_options
 
     given: dict[str, str] = {}
     for pair in pairs:

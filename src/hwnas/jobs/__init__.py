@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._executors.base import ExecutorOptions as ExecutorOptions
     from hwnas.jobs._executors.base import Training as Training
     from hwnas.jobs._executors.choice import make_executor as make_executor
+    from hwnas.jobs._executors.supervisor import train_attempt as train_attempt
     from hwnas.jobs._limits import candidates_of as candidates_of
     from hwnas.jobs._own_costs import OwnCost as OwnCost
     from hwnas.jobs._own_costs import own_costs as own_costs
@@ -103,6 +104,7 @@ __all__ = [
     "resumed_costs",
     "run_search",
     "sizing",
+    "train_attempt",
 ]
 
 
@@ -115,6 +117,7 @@ _LAZY = {
     "ExecutorOptions": "hwnas.jobs._executors.base",
     "Training": "hwnas.jobs._executors.base",
     "make_executor": "hwnas.jobs._executors.choice",
+    "train_attempt": "hwnas.jobs._executors.supervisor",
     "InfeasibleModel": "hwnas.jobs._queue.evaluator",
     "QueueDevice": "hwnas.jobs._queue.queue_device",
     "QueueWorker": "hwnas.jobs._queue.worker",

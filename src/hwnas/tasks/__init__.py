@@ -24,7 +24,14 @@ from hwnas.tasks._idx import Idx
 from hwnas.tasks._image_task import ImageTask
 from hwnas.tasks._images import Images
 from hwnas.tasks._spec import task_from_spec
-from hwnas.tasks._trainer import Reporter, Trainer, check_metrics, check_trainer, trainer_options
+from hwnas.tasks._trainer import (
+    Reporter,
+    Trainer,
+    check_metrics,
+    check_trainer,
+    load_trainer,
+    trainer_options,
+)
 
 __all__ = [
     "Accuracy",
@@ -46,6 +53,7 @@ __all__ = [
     "evaluate",
     "evaluate_folder",
     "image_size",
+    "load_trainer",
     "read_class_map",
     "task_from_spec",
     "trainer_options",

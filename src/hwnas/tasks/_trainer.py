@@ -30,10 +30,11 @@ import math
 from collections.abc import Callable, Mapping
 from numbers import Real
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 
+from hwnas import _refs
 from hwnas.errors import TrialError, UsageError
 from hwnas.tasks._options import convert, signature
 
@@ -98,6 +99,18 @@ def trainer_options(trainer: Trainer, given: Mapping[str, str]) -> dict[str, Any
     options = convert(trainer, given, reserved=3, hidden=("seed",), of=name)
     check_trainer(trainer, options)
     return options
+
+
+def load_trainer(reference: str) -> Trainer:
+    """The trainer that `module:name` names.
+
+    Raises:
+        UsageError: there is no such name, or it is no function.
+    """
+    trainer: Any = _refs.load(reference)
+    if not callable(trainer):
+        raise UsageError(f"the trainer '{reference}' is {type(trainer).__name__}, not a function")
+    return cast("Trainer", trainer)
 
 
 def check_trainer(trainer: Trainer, options: Mapping[str, Any]) -> None:

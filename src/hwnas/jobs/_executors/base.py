@@ -28,8 +28,9 @@ class Training:
     """What all trials of a job have in common: what a process that trains is given once.
 
     Attributes:
-        payload: cloudpickle of (space, trainer, its options, task, input shape, counting). It goes
-            from a process to one that it started, and never into a store.
+        payload: cloudpickle of (space, trainer, its options, task, input shape, counting), or of
+            `References` to them. It goes from a process to one that it started, and never into a
+            store.
         seed: of the data's split and of each trial.
         metric: what counts as accuracy.
         exports: file name -> shape of the input, of the ONNX files to write.
@@ -147,8 +148,7 @@ class Executor(ABC):
     def _start(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
         """Begin a trial: whoever trains it calls `folder.begin`, and `publish` or `leave`."""
 
-    @abstractmethod
-    def _kill(self, number: int, reason: str) -> None:
+    def _kill(self, number: int, reason: str) -> None:  # noqa: B027 - for those who call _began
         """End a trial that took too long, which a `failed` of kind `timeout` follows."""
 
     @abstractmethod

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import Field
+
 from hwnas._process import Child, Message
 from hwnas.errors import JobError
-from hwnas.jobs._executors.base import Executor
+from hwnas.jobs._executors.base import Executor, ExecutorOptions
 from hwnas.jobs._trial_folder import TrialFolder
 
 
@@ -23,6 +25,12 @@ class _Worker:
     killed_because: str | None = None
 
 
+class LocalOptions(ExecutorOptions):
+    """`threads` of each process; by default its share of the cores."""
+
+    threads: int | None = Field(default=None, ge=1)
+
+
 @dataclass
 class LocalExecutor(Executor):
     """Trains each trial in one of `size` processes that serve many trials.
@@ -31,6 +39,9 @@ class LocalExecutor(Executor):
     is needed. See `hwnas.jobs._executors.process` for the other end.
     """
 
+    Options = LocalOptions
+
+    options: LocalOptions
     _workers: list[_Worker] = field(init=False, default_factory=list)
 
     def warm_up(self, count: int) -> None:
@@ -104,7 +115,7 @@ class LocalExecutor(Executor):
 
     def _worker(self) -> _Worker:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = max(1, (cores or 1) // self.size)
+        threads = self.options.threads or max(1, (cores or 1) // self.size)
         child = Child(
             "hwnas.jobs._executors.process",
             lambda child, message: self.events.put({"child": child, "message": message}),

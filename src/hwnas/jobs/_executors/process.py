@@ -18,6 +18,7 @@ from hwnas._files import write_json
 from hwnas._process import Channel, Message
 from hwnas.errors import InfeasibleTrial, StoreError, TrialError, describe
 from hwnas.jobs._executors.base import NOT_KEPT
+from hwnas.jobs._executors.references import References
 from hwnas.jobs._trial_folder import CHECKPOINTS, LOG, METRICS, RESULT, WEIGHTS, TrialFolder
 
 _KEEP_EVERY = 30.0  # seconds between two times that checkpoints go to the store
@@ -64,6 +65,8 @@ class _Trainer:
         # Our own parent wrote these bytes a moment ago: functions of a script or notebook, which
         # no import can reach, arrive this way.
         parts = cloudpickle.loads(payload)
+        if isinstance(parts, References):
+            parts = parts.load()
         self._space, self._train, self._options, self._task, self._shape, self._counting = parts
         self._seed: int = setup["seed"]
         self._metric: str = setup["metric"]
