@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 from hwnas._process import Message
 from hwnas.errors import JobError, StoreError, describe
 from hwnas.jobs._executors.attempt import Attempt, Order, Outcome
-from hwnas.jobs._executors.base import Executor, ExecutorOptions
+from hwnas.jobs._executors.base import NOT_KEPT, Executor, ExecutorOptions
 from hwnas.jobs._executors.references import References
 from hwnas.jobs._store.lease import Watch
 from hwnas.jobs._store.manifest import MANIFEST
@@ -206,7 +206,7 @@ class CommandExecutor(Executor):
             if outcome.status != "cancelled":
                 _collect(run, whole=outcome.status == "done")
         except (StoreError, OSError) as error:
-            outcome = Outcome(status="failed", kind="store", reason=describe(error))
+            outcome = Outcome(status="failed", kind=NOT_KEPT, reason=describe(error))
         if outcome.status == "done" and outcome.result is not None:
             self.events.put({"type": "done", "trial": number, **outcome.result.model_dump()})
         elif outcome.status != "cancelled":
