@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _SETTLED = 1.0  # seconds without a new file, where a trainer does not say that its model is whole
 _TRIES = 2
+_RESUMED = 10.0  # seconds that a job that has ended is given to be resumed
 
 
 class ModelMetricsEvaluator:
@@ -116,21 +117,25 @@ class ModelMetricsEvaluator:
         board, claims = self._board, Claims(self._board.store, name, seconds=lease)
         pulse = Pulse(board.store, f"workers/{self.latency_worker_id}/{name}", lease / 3)
         look = _Look(board, self.latency_worker_id, self.num_latency_workers, lease)
-        since = time.monotonic()
+        since = started = time.monotonic()
+        over = board.ended  # before, maybe, and about to be resumed
         try:
             with _on_signal(self._ended.set):
                 while not self._ended.is_set():
                     began = time.monotonic()
                     if self._measure_next(look, claims):
                         since = time.monotonic()
-                    elif board.ended:
+                        continue
+                    ended = board.ended
+                    over = over and ended
+                    if ended and (not over or began - started >= _RESUMED):
                         _log.info("the job has ended")
                         return
-                    elif idle is not None and time.monotonic() - since >= idle:
+                    if idle is not None and began - since >= idle:
                         _log.info("no model for %g s", idle)
                         return
-                    else:  # where looking takes long, it is not done all the time
-                        self._ended.wait(max(poll, 4 * (time.monotonic() - began)))
+                    # Where looking takes long, it is not done all the time.
+                    self._ended.wait(max(poll, 4 * (time.monotonic() - began)))
         finally:
             pulse.stop(remove=True)
 
@@ -224,7 +229,7 @@ def checked_metrics(found: Any) -> dict[str, Any]:
 
 
 def _board_of(nas_job_id: str) -> Board:
-    if "://" in nas_job_id or (os.sep in nas_job_id and Path(nas_job_id).is_dir()):
+    if "://" in nas_job_id or nas_job_id.startswith(("/", ".", "~")):
         return Board.at(nas_job_id, "search")
     index = job_index()
     job = index.find(nas_job_id)
