@@ -10,6 +10,7 @@ import hwnas
 ROOT = Path(hwnas.__file__).parent
 LAYERS = [
     "cli",
+    "_train",
     "_search",
     "server",
     "report",

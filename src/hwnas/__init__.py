@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hwnas._estimate import Estimate as Estimate
     from hwnas._search import Result as Result
     from hwnas._search import search as search
+    from hwnas._train import train as train
     from hwnas.budget import Budget as Budget
     from hwnas.device import LocalDevice as LocalDevice
     from hwnas.errors import HwnasError as HwnasError
@@ -38,6 +39,7 @@ _HOMES = {
     "Repeat": "hwnas.space",
     "Result": "hwnas._search",
     "search": "hwnas._search",
+    "train": "hwnas._train",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "Repeat",
     "Result",
     "search",
+    "train",
 ]
 
 

@@ -24,6 +24,7 @@ from hwnas.zoo import load_space
 if TYPE_CHECKING:
     from hwnas.budget import Budget
     from hwnas.jobs import ExecutorFactory, JobView, OwnCost, TrialRecord
+    from hwnas.report import Stages
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
 
@@ -31,7 +32,7 @@ Trainer = Callable[..., Mapping[str, float]]
 
 
 class Result:
-    """What a search found. It reads the job's folder, so it can be made again: `Result.open`."""
+    """What a job found. It reads the job's folder, so it can be made again: `Result.open`."""
 
     def __init__(self, view: JobView, space: SearchSpace, task: Task | None) -> None:
         self.view = view
@@ -50,7 +51,7 @@ class Result:
         from hwnas.jobs import read_job
 
         job = Job.open(Path(folder))
-        task = _task(job.spec.task)
+        task = open_task(job.spec.task)
         return cls(read_job(folder), space or job_space(job, task), task)
 
     @property
@@ -80,6 +81,14 @@ class Result:
             if trial.number == number:
                 return trial
         raise JobError(f"no trial of {self.folder} was completed")
+
+    @property
+    def stages(self) -> Stages | None:
+        """Of a train job: each network as the search had it and as it is now, and how well the
+        ranks agree; None for a search."""
+        from hwnas.report import compare_stages
+
+        return compare_stages(self.view)
 
     def pareto(self) -> tuple[TrialRecord, ...]:
         """The feasible trials that no other beats in accuracy and in every budgeted cost."""
@@ -196,12 +205,12 @@ def search(
     )
     from hwnas.tasks import check_trainer
 
-    task = _task(task) if isinstance(task, str) else task
+    task = open_task(task) if isinstance(task, str) else task
     shape = tuple(task.input_shape if input_shape is None and task else input_shape or ()) or None
     classes = task.num_classes if task else None
     reference = space if isinstance(space, str) else None
     found = load_space(space, shape, classes) if isinstance(space, str) else space
-    trainer, ready = _trainer(train, task)
+    trainer, ready = find_trainer(train, task)
     if train is None and task is not None:
         options = {**task.defaults, **(options or {})}
     named = executor if isinstance(executor, str) else None
@@ -211,7 +220,7 @@ def search(
     candidates = None
     if resume and (where / "job.json").exists():
         job = Job.open(where)
-        _check_code(job, found, accept_code_change)
+        check_code(job, found, accept_code_change)
         if named is not None:
             make_executor(named).check(job.spec)
         own = resumed_costs(job, costs, found, inputs)
@@ -230,7 +239,7 @@ def search(
         own, references = own_costs(costs, found, inputs)
         listed = tuple(d if isinstance(d, DeviceSpec) else find_device(d) for d in devices)
         declared = tuple(getattr(trainer, "metrics", ()))
-        spec = _spec(
+        spec = make_spec(
             name=where.name,
             space=_space_info(found, reference),
             trainer=ready,
@@ -281,10 +290,13 @@ def resume_search(
     """Go on with a job that was started by references, from its folder alone.
 
     Raises:
-        JobError: the job was started with objects; call `search(..., resume=True)` with them.
+        JobError: the job was started with objects; call `search(..., resume=True)` with them. Or
+            it is a train job.
     """
     job = Job.open(Path(folder))
-    task = _task(job.spec.task)
+    if job.spec.parent is not None:
+        raise JobError(f"{folder} is a train job; go on with it by hwnas train --resume")
+    task = open_task(job.spec.task)
     if job.spec.trainer is None:
         raise JobError(
             f"{folder} was started with a trainer that cannot be imported; resume it from the "
@@ -319,13 +331,13 @@ def job_space(job: Job, task: Task | None) -> SearchSpace:
     return load_space(reference, job.spec.input_shape, task.num_classes if task else None)
 
 
-def _task(spec: str | None) -> Task | None:
+def open_task(spec: str | None) -> Task | None:
     from hwnas.tasks import task_from_spec
 
     return task_from_spec(spec) if spec else None
 
 
-def _trainer(train: Trainer | str | None, task: Task | None) -> tuple[Trainer, str | None]:
+def find_trainer(train: Trainer | str | None, task: Task | None) -> tuple[Trainer, str | None]:
     """The trainer and its reference, None where it has none."""
     if train is None:
         from hwnas.tasks import classify
@@ -352,7 +364,7 @@ def _space_info(space: SearchSpace, reference: str | None) -> SpaceInfo:
     )
 
 
-def _spec(**fields: Any) -> JobSpec:
+def make_spec(**fields: Any) -> JobSpec:
     from pydantic import ValidationError
 
     try:
@@ -362,7 +374,7 @@ def _spec(**fields: Any) -> JobSpec:
         raise UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
 
 
-def _check_code(job: Job, space: SearchSpace, accept: bool) -> None:
+def check_code(job: Job, space: SearchSpace, accept: bool) -> None:
     if space.code_hash != job.spec.space.code_hash and not accept:
         raise JobError(
             f"the code that builds the networks has changed since {job.folder} was started; "

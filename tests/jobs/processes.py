@@ -13,9 +13,9 @@ import pytest
 from support import HWNAS
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, command: str = "search") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [HWNAS, "search", *arguments],
+        [HWNAS, command, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -25,6 +25,7 @@ from hwnas.cli import (
     _search,
     _show,
     _space,
+    _train,
     _trial,
     _vertex,
     _worker,
@@ -44,6 +45,7 @@ app.command("space")(_space.space)
 app.command("sample")(_sample.sample)
 app.command("cost")(_cost.cost)
 app.command("search", epilog=_search.EPILOG)(_search.search)
+app.command("train", epilog=_train.EPILOG)(_train.train)
 app.command("show")(_show.show)
 app.command("cancel")(_cancel.cancel)
 app.command("report")(_report.report)

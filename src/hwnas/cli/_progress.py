@@ -59,10 +59,13 @@ class Progress(Observer):
             self._recall(job)
         before = f" ({done} of them are done)" if done else ""
         budget = f" within {spec.budget}" if spec.budget else ""
+        what = f"searching {spec.space.name} ({count_text(spec.space.size, 'arch')})"
+        if spec.parent is not None:
+            numbers = ", ".join(str(chosen.number) for chosen in spec.parent.chosen)
+            what = f"training trials of {spec.parent.name} in full ({numbers})"
         self._say(
-            f"searching {spec.space.name} ({count_text(spec.space.size, 'arch')}){budget}: "
-            f"{count_text(spec.trials, 'trial')}{before}, {spec.parallel} at a time, "
-            f"in {job.folder}",
+            f"{what}{budget}: {count_text(spec.trials, 'trial')}{before}, {spec.parallel} at a "
+            f"time, in {job.folder}",
             keep=True,
         )
 

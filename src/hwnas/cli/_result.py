@@ -11,7 +11,7 @@ from rich.text import Text
 from hwnas._estimate import Estimate
 from hwnas.budget import format_number
 from hwnas.cli._console import arch_text, command, out, print_wide, say
-from hwnas.report import estimate_text, one_line, percent, trials_table
+from hwnas.report import estimate_text, one_line, percent, stages_table, trials_table
 
 if TYPE_CHECKING:
     from hwnas._search import Result
@@ -30,14 +30,25 @@ def print_result(result: Result, console: Console = out) -> None:
     """
     view = result.view
     print_wide(trials_table(view, limit=_SHOWN), console)
+    if view.parent is not None:
+        console.print()
+        print_wide(stages_table(view), console)
     best = result.best
     console.print()
     print_best(view, best, console)
     folder = view.folder
     console.print()
     say("next:", console)
-    for words in (("report", folder), ("export", folder, f"{folder}-winner"), ("show", folder)):
+    for words in (("report", folder), ("export", folder, _beside(view)), ("show", folder)):
         say(f"  {command(*words)}", console)
+
+
+def _beside(view: JobView) -> str:
+    """Where the winner's files go: not into the folder of a job."""
+    folder = view.folder
+    if view.parent is not None and folder.parent.name == "train":
+        return f"{folder.parents[1]}-train-{folder.name}-winner"
+    return f"{folder}-winner"
 
 
 def print_best(view: JobView, best: TrialRecord, console: Console = out) -> None:

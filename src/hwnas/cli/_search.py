@@ -7,10 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli._console import INTERRUPTED, NOTHING_FEASIBLE, command, err, print_json, say
+from hwnas.cli._console import command
 from hwnas.cli._counting import BIAS_HELP, COUNTING_HELP, CountingName, chosen_counting
+from hwnas.cli._job_options import (
+    FAILING,
+    HOW,
+    WHAT,
+    WHERE,
+    AcceptOption,
+    ExecutorOption,
+    ResultJsonOption,
+    RetriesOption,
+    SetOption,
+    TimeLimitOption,
+    TimeoutOption,
+    job_to_resume,
+    read_options,
+)
 from hwnas.cli._options import COST_HELP, DEVICE_HELP
-from hwnas.errors import StoreError, UsageError
+from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
     from hwnas._search import Result
@@ -21,8 +36,7 @@ EPILOG = (
     "--trials 24 --parallel 2"
 )
 
-_WHAT, _BUDGET, _HOW = "What is searched", "Budget and devices", "How"
-_WHERE, _FAILING = "Where it is kept", "When things fail"
+_BUDGET = "Budget and devices"
 
 # What may be said together with --resume; all else is read from the job.
 _WITH_RESUME = {
@@ -56,7 +70,7 @@ def search(
             metavar="TASK",
             help="The data: digits, idx:FOLDER, cifar10:FOLDER, "
             "images:FOLDER_OR_ZIP?size=32&limit=2000.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
         ),
     ] = None,
     train: Annotated[
@@ -64,24 +78,16 @@ def search(
         typer.Option(
             metavar="MODULE:NAME",
             help="Your trainer; by default the ready one, which needs --task.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
         ),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="OPTION=VALUE",
-            help="An option of the trainer, such as epochs=3; may be repeated.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None,
+    set_: SetOption = None,
     metric: Annotated[
         str,
         typer.Option(
             metavar="NAME",
             help="The trainer's metric that counts as accuracy.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
         ),
     ] = "accuracy",
     input_shape: Annotated[
@@ -89,7 +95,7 @@ def search(
         typer.Option(
             metavar="C,H,W",
             help="The shape of one input, such as 3,32,32, where no task tells it.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=WHAT,
         ),
     ] = None,
     budget: Annotated[
@@ -132,32 +138,22 @@ def search(
             min=1,
             metavar="N",
             help="How many networks to train; by default 24.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     parallel: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="How many at a time; by default 1.", rich_help_panel=_HOW
+            min=1, metavar="N", help="How many at a time; by default 1.", rich_help_panel=HOW
         ),
     ] = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="EXECUTOR",
-            help="What trains: local (processes of this machine, the default), "
-            "command:TEMPLATE (a command per trial, such as 'command:srun {trial}'), or an "
-            "installed one with its options, NAME?option=value.",
-            show_default=False,
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
+    executor: ExecutorOption = None,
     strategy: Annotated[
         str,
         typer.Option(
             metavar="NAME",
             help="random, evolution, tpe, nsga2, gp or an installed one.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = "evolution",
     reward: Annotated[
@@ -165,7 +161,7 @@ def search(
         typer.Option(
             metavar="REWARD",
             help="hard, soft, or module:name of a function (accuracy, costs, budget) -> number.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = "hard",
     objective: Annotated[
@@ -173,7 +169,7 @@ def search(
         typer.Option(
             metavar="OBJECTIVES",
             help="reward, or several such as 'max accuracy, min latency'.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = "reward",
     seed: Annotated[
@@ -182,7 +178,7 @@ def search(
             min=0,
             metavar="N",
             help="Decides archs, splits and training.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = 0,
     job: Annotated[
@@ -190,7 +186,7 @@ def search(
         typer.Option(
             metavar="JOB",
             help="The job's folder; by default a new one under runs/.",
-            rich_help_panel=_WHERE,
+            rich_help_panel=WHERE,
         ),
     ] = None,
     storage: Annotated[
@@ -199,80 +195,40 @@ def search(
             metavar="URL",
             help="An Optuna storage URL, or env:NAME of a variable that holds one (so that a "
             "password stays out of the command line); by default a journal in the job's folder.",
-            rich_help_panel=_WHERE,
+            rich_help_panel=WHERE,
         ),
     ] = None,
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            metavar="",
-            help="Print the result as JSON, and nothing else.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = False,
+    json: ResultJsonOption = False,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
             metavar="",
             help="Go on with the job in --job; a new --trials or --parallel may be given.",
-            rich_help_panel=_FAILING,
+            rich_help_panel=FAILING,
         ),
     ] = False,
-    accept_code_change: Annotated[
-        bool,
-        typer.Option(
-            "--accept-code-change",
-            metavar="",
-            help="Resume although the code that builds the networks has changed.",
-            rich_help_panel=_FAILING,
-        ),
-    ] = False,
+    accept_code_change: AcceptOption = False,
     max_failed: Annotated[
         int | None,
         typer.Option(
             min=0,
             metavar="N",
             help="More failed trials than this end the search; by default a third of all.",
-            rich_help_panel=_FAILING,
+            rich_help_panel=FAILING,
         ),
     ] = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="A trial that takes longer is killed, and has failed.",
-            rich_help_panel=_FAILING,
-        ),
-    ] = None,
-    retries: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Run a trial that failed again, so many times, before it counts as failed.",
-            rich_help_panel=_FAILING,
-        ),
-    ] = None,
-    time_limit: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Start no trial after so long, and ask those that run to stop.",
-            rich_help_panel=_FAILING,
-        ),
-    ] = None,
+    trial_timeout: TimeoutOption = None,
+    retries: RetriesOption = None,
+    time_limit: TimeLimitOption = None,
 ) -> None:
     """Search a space for the most accurate network that keeps a budget."""
     from hwnas import _search
-    from hwnas.cli._progress import Progress
-    from hwnas.cli._result import print_result
+    from hwnas.cli._run_job import run_job
     from hwnas.cli._shape import parse_shape
-    from hwnas.report import to_json
 
     if resume:
-        folder = _job_to_resume(context, job)
+        folder = job_to_resume(context, job, _WITH_RESUME)
     elif space is None:
         raise UsageError("name a space, for example: hwnas search digits_cnn --task digits")
     else:
@@ -308,7 +264,7 @@ def search(
             objective=objective,
             metric=metric,
             counting=chosen_counting(counting, count_bias),
-            options=_trainer_options(train, set_ or []),
+            options=read_options(train, set_ or []),
             devices=device or ["local"],
             input_shape=parse_shape(input_shape) if input_shape else None,
             max_failed=max_failed,
@@ -320,59 +276,4 @@ def search(
             observer=progress,
         )
 
-    try:
-        with Progress(quiet=json) as progress:
-            result = run(progress)
-    except KeyboardInterrupt:
-        say(_interrupted(folder), err)
-        raise typer.Exit(INTERRUPTED) from None
-    except StoreError as error:
-        raise StoreError(f"{error}{_to_go_on(folder)}") from error
-    if json:
-        print_json(to_json(result.view))
-    else:
-        print_result(result)
-    # Where no trial was completed, `best` says so.
-    if not result.best.feasible:
-        raise typer.Exit(NOTHING_FEASIBLE)
-
-
-def _job_to_resume(context: typer.Context, job: Path | None) -> Path:
-    if job is None:
-        raise UsageError("--resume needs the job's folder: --job FOLDER")
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
-    if extra := sorted(given - _WITH_RESUME):
-        names = ", ".join(
-            "SPACE" if name == "space" else "--" + name.strip("_").replace("_", "-")
-            for name in extra
-        )
-        raise UsageError(f"leave out {names}: --resume reads it from {job}, where it was fixed")
-    return job
-
-
-def _interrupted(folder: Path) -> str:
-    if not (folder / "job.json").exists():
-        return "interrupted before the search began; nothing was written"
-    return f"interrupted{_to_go_on(folder)}"
-
-
-def _to_go_on(folder: Path) -> str:
-    if not (folder / "job.json").exists():
-        return ""
-    again = command("search", "--resume", "--job", folder)
-    return f"; what is done is kept, go on with: {again}"
-
-
-def _trainer_options(train: str | None, pairs: list[str]) -> dict[str, object]:
-    from hwnas.tasks import classify, load_trainer, trainer_options
-
-    given: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = (part.strip() for part in pair.partition("="))
-        if not (name and equals):
-            raise UsageError(f"--set '{pair}': write option=value, for example --set epochs=3")
-        if name in given:
-            raise UsageError(f"--set {name} is given twice")
-        given[name] = value
-    return trainer_options(load_trainer(train) if train else classify, given)
+    run_job(run, folder, command("search", "--resume", "--job", folder), json=json)

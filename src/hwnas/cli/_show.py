@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwnas.cli._console import command, count_text, print_json, print_wide, say
+from hwnas.report import one_line
 
 if TYPE_CHECKING:
     from hwnas.jobs import JobView
@@ -44,8 +45,21 @@ def show(
         say(_summary(view))
         ended = sum(trial.state != "running" for trial in view.trials)
         if not view.active and ended < min(view.trials_asked, view.size):
-            say(f"not running; go on with: {command('search', '--resume', '--job', job)}")
+            verb = "search" if view.parent is None else "train"
+            say(f"not running; go on with: {command(verb, '--resume', '--job', job)}")
         print_wide(trials_table(view, limit=limit, everything=everything))
+        if view.parent is not None:
+            _stages(view, f"stage 1 is {view.parent.job}")
+        for trained in view.train_jobs:
+            _stages(trained, f"trained in full in {trained.folder}")
+
+
+def _stages(view: JobView, title: str) -> None:
+    """The table of a train job, below an empty line and a title."""
+    from hwnas.report import stages_table
+
+    say(f"\n{one_line(title)}")
+    print_wide(stages_table(view))
 
 
 def _summary(view: JobView) -> str:

@@ -15,12 +15,13 @@ from hwnas.jobs._meter import (
     open_device,
 )
 from hwnas.jobs._observer import Observer
-from hwnas.jobs._records import Failure, JobView, TrialRecord
+from hwnas.jobs._records import Failure, JobView, ParentView, TrialRecord
 from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._sizing import Sizing, sizing
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
 from hwnas.jobs._store.lease import Claims, Lease, Pulse, Watch, last_generation
 from hwnas.jobs._store.store import Store
+from hwnas.jobs._train_jobs import choose, new_train_folder, parent_of, train_name
 
 if TYPE_CHECKING:
     from hwnas.jobs._adapt import adapt as adapt
@@ -71,6 +72,7 @@ __all__ = [
     "Objective",
     "Observer",
     "OwnCost",
+    "ParentView",
     "Pulse",
     "QueueDevice",
     "QueueWorker",
@@ -87,6 +89,7 @@ __all__ = [
     "candidates_of",
     "check_predicted",
     "check_request",
+    "choose",
     "device_named",
     "example",
     "find_device",
@@ -96,15 +99,18 @@ __all__ = [
     "measure_again",
     "measure_archs",
     "measured_keys",
+    "new_train_folder",
     "open_at_hand",
     "open_device",
     "own_costs",
+    "parent_of",
     "random_archs",
     "read_job",
     "resumed_costs",
     "run_search",
     "sizing",
     "train_attempt",
+    "train_name",
 ]
 
 

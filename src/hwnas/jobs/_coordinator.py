@@ -18,7 +18,7 @@ from hwnas.jobs._executors.base import NOT_KEPT, Executor
 from hwnas.jobs._meter import Meter
 from hwnas.jobs._spec import Result
 from hwnas.jobs._view import VOID, counted, record_of
-from hwnas.strategy import SpaceSampler, StudyStore, suggest
+from hwnas.strategy import ArchSampler, StudyStore, suggest
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
@@ -41,7 +41,7 @@ class Coordinator:
         job: Job,
         space: SearchSpace,
         costs: Mapping[str, Cost],
-        sampler: SpaceSampler,
+        sampler: ArchSampler,
         store: StudyStore,
         budget: Budget,
         reward: Reward,

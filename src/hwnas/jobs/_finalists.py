@@ -36,9 +36,11 @@ def choose_winner(
     A measurement inside a search is short, and other trials train beside it. Here each finalist is
     measured in three fresh processes, and the budget must hold at the constraint's quantile of what
     they give together. Three trials are measured at a time, best first, feasible ones before
-    others, until one of them keeps the budget and none that is left could have a better reward.
+    others, until one of them keeps the budget and none that is left could have a better reward;
+    all of them where they are those that a search has chosen.
     """
     view = view_of(job)
+    every = job.spec.parent is not None
     finalists = job.read("finalists.json", dict[str, Finalist]) or {}
     candidates = sorted(
         (t for t in view.complete if str(t.number) not in finalists),
@@ -48,9 +50,10 @@ def choose_winner(
         (t.reward or 0.0 for t in view.complete if t.feasible and str(t.number) in finalists),
         default=None,
     )
-    for start in range(0, min(_MOST, len(candidates)), _BATCH):
+    for start in range(0, len(candidates) if every else min(_MOST, len(candidates)), _BATCH):
         batch = candidates[start : start + _BATCH]
-        if best is not None and all(not t.feasible or (t.reward or 0.0) <= best for t in batch):
+        better = any(t.feasible and (best is None or (t.reward or 0.0) > best) for t in batch)
+        if best is not None and not better and not every:
             return
         names = ", ".join(str(t.number) for t in batch)
         observer.phase(f"measuring the finalists again: trial{'s' * (len(batch) > 1)} {names}")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def candidates_of(spec: JobSpec, space: SearchSpace, own: Mapping[str, Cost]) -> Candidates:
-    """What a search may propose: the archs that keep the budget's limits on computed costs.
+    """What a job may propose: the archs that keep the budget's limits on computed costs.
+
+    A train job trains what was chosen.
 
     Args:
         own: the user's costs by name.
@@ -30,6 +32,8 @@ def candidates_of(spec: JobSpec, space: SearchSpace, own: Mapping[str, Cost]) ->
     """
     from hwnas.strategy import Candidates
 
+    if spec.parent is not None:
+        return Candidates(space)
     budget = budget_of(spec)
     costs = {**own, **_computed(spec, space, {constraint.key for constraint in budget})}
     candidates = Candidates(space, budget.filters(costs))

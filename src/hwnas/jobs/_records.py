@@ -51,6 +51,8 @@ class TrialRecord:
     elapsed: float | None = None
     failure: Failure | None = None
     stale: int = 0
+    chosen: int | None = None
+    """In a train job: the number of the search's trial whose arch it trains in full."""
 
     def value(self, name: str) -> float | None:
         """A metric, a cost or the reward by its name, or None where the trial has none."""
@@ -59,6 +61,15 @@ class TrialRecord:
         if name in self.metrics:
             return self.metrics[name]
         return self.costs[name].value if name in self.costs else None
+
+
+@dataclass(frozen=True)
+class ParentView:
+    """The search that a train job belongs to: where it is, and its chosen trials as it had them."""
+
+    job: str
+    name: str
+    trials: tuple[TrialRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,10 @@ class JobView:
     """Where in its life cycle the job is; None if that was not kept yet when it was made."""
     winner: int | None = None
     nearest: int | None = None
+    parent: ParentView | None = None
+    """Of a train job: the search whose trials it trains in full."""
+    train_jobs: tuple[JobView, ...] = ()
+    """Of a search: the train jobs inside its folder, oldest first."""
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:

@@ -71,8 +71,9 @@ def run_search(
     make = executor or _executor_of(job)
     if candidates is None:
         candidates = candidates_of(spec, space, costs or {})
+    known = _references(costs or {}, keys) | (spec.parent.references if spec.parent else {})
     with job.running(), living(job.life, _ask_workers(job)) as stopping:
-        remember_references(job, _references(costs or {}, keys))
+        remember_references(job, known)
         _train_all(
             job,
             candidates,
@@ -136,12 +137,16 @@ def _train_all(
     import optuna
 
     from hwnas.jobs._coordinator import Coordinator
-    from hwnas.strategy import SpaceSampler, make_strategy
+    from hwnas.strategy import ArchSampler, ListedSampler, SpaceSampler, make_strategy
 
     spec, space = job.spec, candidates.space
     # Each trial is announced by us; Optuna's own lines would break the live display.
     optuna.logging.get_logger("optuna").setLevel(logging.ERROR)
-    strategy = make_strategy(spec.strategy)
+    sampler: ArchSampler
+    if spec.parent is None:
+        sampler = SpaceSampler(candidates, make_strategy(spec.strategy), spec.seed)
+    else:
+        sampler = ListedSampler(space, [chosen.arch for chosen in spec.parent.chosen])
     batches = sorted({d.batch_size for d in keys.values() if d.reads_onnx})
     exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
     payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.counting)
@@ -163,7 +168,7 @@ def _train_all(
             job,
             space,
             costs,
-            SpaceSampler(candidates, strategy, spec.seed),
+            sampler,
             job.study_store(),
             budget,
             reward,
@@ -177,6 +182,6 @@ def _train_all(
         if candidates.filters:
             observer.limited(candidates)
         coordinator.run()
-        if coordinator.exhausted:
+        if spec.parent is None and coordinator.exhausted:
             keeps = " that keeps the limits" if candidates.filters else ""
             observer.phase(f"every arch of the space{keeps} has been tried ({coordinator.done})")

@@ -150,8 +150,39 @@ class Finalist(_Strict):
     reward: float
 
 
+class Chosen(_Strict):
+    """A trial of a search that is to be trained in full, as it was known when it was chosen."""
+
+    number: int
+    arch: dict[str, Any]
+    metrics: dict[str, float]
+    costs: dict[str, tuple[float, float]]
+    reward: float
+    violations: dict[str, float]
+    step: int | None = None
+    elapsed: float | None = None
+
+
+class Parent(_Strict):
+    """The search whose trials a train job trains in full (stage 2).
+
+    `job` is where it is, `name` what it is called, `references` the speeds of the hosts that its
+    latencies refer to, by device.
+    """
+
+    job: str
+    name: str
+    fingerprint: str
+    code_hash: str
+    chosen: tuple[Chosen, ...] = Field(min_length=1)
+    references: dict[str, float] = Field(default_factory=dict)
+
+
 class JobSpec(_Strict):
-    """The request of a search job; written once, before the first trial."""
+    """The request of a job; written once, before the first trial.
+
+    Of a search, or of the full training of some of its trials, which `parent` tells.
+    """
 
     schema_version: Literal[1] = 1
     name: str
@@ -185,6 +216,7 @@ class JobSpec(_Strict):
     retries: int = Field(default=0, ge=0)
     time_limit: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
+    parent: Parent | None = None
     versions: dict[str, str] = Field(
         default_factory=lambda: {
             "python": platform.python_version(),
@@ -200,6 +232,11 @@ class JobSpec(_Strict):
             kept = {name: value for name, value in fields.items() if name != "count_bias"}
             return {"counting": {"bias": bias}, **kept}
         return fields
+
+    @property
+    def kind(self) -> Literal["search", "train"]:
+        """Whether archs are searched for, or those of a search are trained in full."""
+        return "search" if self.parent is None else "train"
 
     def write(self, path: Path) -> None:
         """Write atomically."""

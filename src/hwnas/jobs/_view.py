@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ from hwnas._estimate import Estimate
 from hwnas.budget import Budget
 from hwnas.jobs._attempts import STALE
 from hwnas.jobs._job import Job
-from hwnas.jobs._records import Failure, JobView, State, TrialRecord
+from hwnas.jobs._records import Failure, JobView, ParentView, State, TrialRecord
 from hwnas.jobs._spec import Finalist
+from hwnas.jobs._train_jobs import train_folders
+from hwnas.strategy import places
 
 if TYPE_CHECKING:
-    from hwnas.jobs._spec import JobSpec
+    from hwnas.jobs._spec import Chosen, JobSpec, Parent
 
 VOID = "void"
 """Marks trials that died before they had an arch; they count for nothing."""
@@ -56,6 +59,13 @@ def view_of(job: Job) -> JobView:
     trials = counted(job.study_store().load().get_trials(deepcopy=False))
     present = job.life.now()
     records = tuple(record_of(t, job, budget, finalists) for t in trials)
+    parent = _parent(spec.parent) if spec.parent else None
+    if parent is not None:
+        at = places(trials, [t.arch for t in parent.trials])
+        records = tuple(
+            replace(r, chosen=parent.trials[at[r.number]].number) if r.number in at else r
+            for r in records
+        )
     return JobView(
         name=spec.name,
         folder=job.folder,
@@ -77,6 +87,27 @@ def view_of(job: Job) -> JobView:
         trials=records,
         winner=_best(r for r in records if not finalists or str(r.number) in finalists),
         nearest=_nearest(records),
+        parent=parent,
+        train_jobs=tuple(map(read_job, train_folders(job.folder))),
+    )
+
+
+def _parent(parent: Parent) -> ParentView:
+    return ParentView(parent.job, parent.name, tuple(map(_stage1, parent.chosen)))
+
+
+def _stage1(chosen: Chosen) -> TrialRecord:
+    return TrialRecord(
+        number=chosen.number,
+        state="complete",
+        arch=chosen.arch,
+        metrics=chosen.metrics,
+        costs={name: Estimate(*pair) for name, pair in chosen.costs.items()},
+        reward=chosen.reward,
+        feasible=all(v <= 0 for v in chosen.violations.values()),
+        violations=chosen.violations,
+        step=chosen.step,
+        elapsed=chosen.elapsed,
     )
 
 

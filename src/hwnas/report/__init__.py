@@ -11,10 +11,16 @@ from hwnas.report._exported import read_classifier
 from hwnas.report._html import write_report
 from hwnas.report._json import to_json
 from hwnas.report._remeasure import remeasure
+from hwnas.report._stages import Correlation, Stages, compare_stages
+from hwnas.report._stages_table import correlation_text, stages_table
 from hwnas.report._table import rows_table, trial_rows, trials_table
 from hwnas.report._text import duration, estimate_text, interval_text, one_line, percent
 
 __all__ = [
+    "Correlation",
+    "Stages",
+    "compare_stages",
+    "correlation_text",
     "duration",
     "estimate_text",
     "export",
@@ -24,6 +30,7 @@ __all__ = [
     "read_classifier",
     "remeasure",
     "rows_table",
+    "stages_table",
     "to_json",
     "trial_rows",
     "trials_table",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hwnas._estimate import Estimate
 from hwnas.cost import flops_meaning
+from hwnas.report._stages import compare_stages
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget
-    from hwnas.jobs import JobView, TrialRecord
+    from hwnas.jobs import JobView, ParentView, TrialRecord
 
 
 def to_json(view: JobView) -> dict[str, Any]:
@@ -22,6 +24,7 @@ def to_json(view: JobView) -> dict[str, Any]:
     `json.dumps(..., allow_nan=False)`.
     """
     return {
+        "kind": "search" if view.parent is None else "train",
         "name": view.name,
         "folder": str(view.folder),
         "created": str(view.created),
@@ -47,8 +50,30 @@ def to_json(view: JobView) -> dict[str, Any]:
         "winner": view.winner,
         "nearest": view.nearest,
         "pareto": [trial.number for trial in view.pareto()],
-        "trials": [_trial(trial) for trial in view.trials],
+        "trials": [trial_json(trial) for trial in view.trials],
+        "parent": _parent(view.parent) if view.parent else None,
+        "stages": stages_json(view),
+        "train_jobs": [to_json(job) for job in view.train_jobs],
     }
+
+
+def stages_json(view: JobView) -> dict[str, Any] | None:
+    """Which trial of a train job trains which of its search, and how well the ranks agree."""
+    stages = compare_stages(view)
+    if stages is None:
+        return None
+    return {
+        "pairs": [
+            {"search": before.number, "train": after.number if after else None}
+            for before, after in stages.pairs
+        ],
+        "correlations": [asdict(correlation) for correlation in stages.correlations],
+    }
+
+
+def _parent(parent: ParentView) -> dict[str, Any]:
+    trials = [trial_json(trial) for trial in parent.trials]
+    return {"job": parent.job, "name": parent.name, "trials": trials}
 
 
 def _budget(budget: Budget) -> dict[str, Any]:
@@ -70,7 +95,8 @@ def _budget(budget: Budget) -> dict[str, Any]:
     }
 
 
-def _trial(trial: TrialRecord) -> dict[str, Any]:
+def trial_json(trial: TrialRecord) -> dict[str, Any]:
+    """A trial as JSON values; see `to_json`."""
     failure = trial.failure
     return {
         "number": trial.number,
@@ -81,6 +107,7 @@ def _trial(trial: TrialRecord) -> dict[str, Any]:
         "reward": _finite(trial.reward),
         "feasible": trial.feasible,
         "violations": {key: _finite(value) for key, value in trial.violations.items()},
+        "chosen": trial.chosen,
         "step": trial.step,
         "started": trial.started.isoformat() if trial.started else None,
         "elapsed": _finite(trial.elapsed),

@@ -74,7 +74,7 @@ def rows_table(view: JobView) -> Table:
     names = dict.fromkeys(name for row in rows for name in row if name != "failure")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        table.add_column(_heading(name), justify="right")
+        table.add_column(heading(name), justify="right")
     for row in rows:
         table.add_row(*(Text(_flat(name, row.get(name))) for name in names))
     return table
@@ -125,7 +125,7 @@ def _table(view: JobView, trials: list[TrialRecord], shown: list[Column]) -> Tab
         table.add_column(name, justify="right", no_wrap=True)
     for column in shown:
         table.add_column(
-            _heading(column.name, column.unit), justify="right", no_wrap=column.kind != "decision"
+            heading(column.name, column.unit), justify="right", no_wrap=column.kind != "decision"
         )
     decimals = reward_decimals(view)
     for trial in trials:
@@ -135,13 +135,13 @@ def _table(view: JobView, trials: list[TrialRecord], shown: list[Column]) -> Tab
             "" if trial.reward is None else fixed(trial.reward, decimals),
             "" if trial.step is None else str(trial.step),
             "" if trial.elapsed is None else duration(trial.elapsed),
-            *(_cell(column, trial) for column in shown),
+            *(cell(column, trial) for column in shown),
             style="bold" if trial.number == view.winner else "",
         )
     return table
 
 
-def _heading(name: str, unit: str = "") -> Text:
+def heading(name: str, unit: str = "") -> Text:
     """A column's name, the parts of a long one on lines of their own, and its unit."""
     text = one_line(name)
     for mark, broken in ((".", ".\n"), ("@", "\n@"), ("_", "_\n")):
@@ -157,7 +157,8 @@ def _icon(view: JobView, trial: TrialRecord) -> Text:
     return Text("✓", style="green") if trial.feasible is not False else Text("✗", style="red")
 
 
-def _cell(column: Column, trial: TrialRecord) -> Text:
+def cell(column: Column, trial: TrialRecord) -> Text:
+    """A trial's entry of a column; green where its limit is kept, red where not."""
     text = column.text(trial)
     violation = trial.violations.get(column.name) if column.constraints else None
     if not text or violation is None:

@@ -16,12 +16,17 @@ from hwnas.strategy._pick import Pick, Picks, pick_under
 from hwnas.strategy._search_under import search_under
 
 if TYPE_CHECKING:
+    from hwnas.strategy._listed import ListedSampler as ListedSampler
+    from hwnas.strategy._listed import places as places
+    from hwnas.strategy._sampler import ArchSampler as ArchSampler
     from hwnas.strategy._sampler import SpaceSampler as SpaceSampler
     from hwnas.strategy._study import StudyStore as StudyStore
     from hwnas.strategy._study import check_storage as check_storage
 
 __all__ = [
+    "ArchSampler",
     "Candidates",
+    "ListedSampler",
     "Pick",
     "Picks",
     "SpaceSampler",
@@ -31,6 +36,7 @@ __all__ = [
     "distribution",
     "make_strategy",
     "pick_under",
+    "places",
     "search_under",
     "suggest",
 ]
@@ -49,6 +55,9 @@ def make_strategy(name: str) -> Strategy:
 
 
 _LAZY = {
+    "ArchSampler": "hwnas.strategy._sampler",
+    "ListedSampler": "hwnas.strategy._listed",
+    "places": "hwnas.strategy._listed",
     "SpaceSampler": "hwnas.strategy._sampler",
     "StudyStore": "hwnas.strategy._study",
     "check_storage": "hwnas.strategy._study",

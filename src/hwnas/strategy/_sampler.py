@@ -1,8 +1,9 @@
-"""The Optuna sampler that every strategy runs in."""
+"""The Optuna samplers that propose archs."""
 
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,48 @@ def arch_key(arch: Mapping[str, Any]) -> str:
     return json.dumps(arch, sort_keys=True)
 
 
-class SpaceSampler(optuna.samplers.BaseSampler):
+class ArchSampler(optuna.samplers.BaseSampler):
+    """Says which arch a trial is to have, which `hwnas.strategy.suggest(trial, space)` then reads.
+
+    Args:
+        space: what the archs belong to.
+        seed: of parameters that are no decision of the space.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int = 0) -> None:
+        self._seed = seed
+        self._distributions = {d.label: distribution(d) for d in space.decisions}
+
+    @abstractmethod
+    def exhausted(self, study: optuna.Study) -> bool:
+        """Whether there is no arch left to propose."""
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All decisions of the space."""
+        return self._distributions
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Parameters that are no decision of the space: uniform."""
+        seed = int(np.random.default_rng([self._seed, trial.number, 1]).integers(2**31))
+        return optuna.samplers.RandomSampler(seed=seed).sample_independent(
+            study, trial, param_name, param_distribution
+        )
+
+
+class SpaceSampler(ArchSampler):
     """Draws archs by a strategy: only candidates, and never the same arch twice while others are
     left. What the strategy proposes beyond that is asked for again, `strategy.tries` times.
 
-    It can be given to any Optuna study; `hwnas.strategy.suggest(trial, space)` then reads the arch.
-    Chance is a function of `seed`, the trial's number and what the study holds, nothing else.
+    It can be given to any Optuna study. Chance is a function of `seed`, the trial's number and what
+    the study holds, nothing else.
 
     Args:
         candidates: what may be proposed: a space, or `Candidates` of one.
@@ -45,10 +82,9 @@ class SpaceSampler(optuna.samplers.BaseSampler):
     ) -> None:
         if not isinstance(candidates, Candidates):
             candidates = Candidates(candidates)
+        super().__init__(candidates.space, seed)
         self._candidates = candidates
         self._strategy = strategy
-        self._seed = seed
-        self._distributions = {d.label: distribution(d) for d in candidates.space.decisions}
         self._first_left = 0
 
     def exhausted(self, study: optuna.Study) -> bool:
@@ -66,12 +102,6 @@ class SpaceSampler(optuna.samplers.BaseSampler):
                 return False
             self._first_left += 1
         return True
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """All decisions of the space."""
-        return self._distributions
 
     def sample_relative(
         self,
@@ -104,19 +134,6 @@ class SpaceSampler(optuna.samplers.BaseSampler):
     @cached_property
     def _listed(self) -> list[Arch] | None:
         return self._candidates.enumerable()
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Parameters that are no decision of the space: uniform."""
-        seed = int(np.random.default_rng([self._seed, trial.number, 1]).integers(2**31))
-        return optuna.samplers.RandomSampler(seed=seed).sample_independent(
-            study, trial, param_name, param_distribution
-        )
 
 
 def _keys(study: optuna.Study, but: int = -1) -> set[str]:

@@ -86,8 +86,12 @@ def check_metrics(metrics: object, objective: str | None = None) -> dict[str, fl
     return checked
 
 
-def trainer_options(trainer: Trainer, given: Mapping[str, str]) -> dict[str, Any]:
+def trainer_options(
+    trainer: Trainer, given: Mapping[str, str], beside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Keyword arguments for `trainer` from text, converted by its annotations, else its defaults.
+
+    `beside` are options that it has already.
 
     Raises:
         UsageError: an unknown option, text that does not read as the option's type, an option
@@ -97,7 +101,7 @@ def trainer_options(trainer: Trainer, given: Mapping[str, str]) -> dict[str, Any
     if "seed" in given:
         raise UsageError(f"option 'seed' of {name} is set by the search; leave it out")
     options = convert(trainer, given, reserved=3, hidden=("seed",), of=name)
-    check_trainer(trainer, options)
+    check_trainer(trainer, {**(beside or {}), **options})
     return options
 
 

@@ -1,0 +1,124 @@
+"""Options that the commands which run jobs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwnas.errors import UsageError
+
+WHAT, HOW = "What is trained", "How"
+WHERE, FAILING = "Where it is kept", "When things fail"
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="An option of the trainer, such as epochs=3; may be repeated.",
+        rich_help_panel=WHAT,
+    ),
+]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="EXECUTOR",
+        help="What trains: local (processes of this machine, the default), "
+        "command:TEMPLATE (a command per trial, such as 'command:srun {trial}'), or an "
+        "installed one with its options, NAME?option=value.",
+        show_default=False,
+        rich_help_panel=HOW,
+    ),
+]
+ResultJsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        metavar="",
+        help="Print the result as JSON, and nothing else.",
+        rich_help_panel=WHERE,
+    ),
+]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-code-change",
+        metavar="",
+        help="Go on although the code that builds the networks has changed.",
+        rich_help_panel=FAILING,
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--trial-timeout",
+        metavar="SECONDS",
+        help="A trial that takes longer is killed, and has failed.",
+        rich_help_panel=FAILING,
+    ),
+]
+RetriesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--retries",
+        min=0,
+        metavar="N",
+        help="Run a trial that failed again, so many times, before it counts as failed.",
+        rich_help_panel=FAILING,
+    ),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit",
+        metavar="SECONDS",
+        help="Start no trial after so long, and ask those that run to stop.",
+        rich_help_panel=FAILING,
+    ),
+]
+
+
+def job_to_resume(context: typer.Context, job: Path | None, allowed: Collection[str]) -> Path:
+    """The job that `--resume` goes on with; beside it only `allowed` parameters may be given.
+
+    Raises:
+        UsageError: there is no `--job`, or another parameter is given.
+    """
+    if job is None:
+        raise UsageError("--resume needs the job's folder: --job FOLDER")
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    if extra := sorted(given - set(allowed)):
+        names = ", ".join(
+            "SPACE" if name == "space" else "--" + name.strip("_").replace("_", "-")
+            for name in extra
+        )
+        raise UsageError(f"leave out {names}: --resume reads it from {job}, where it was fixed")
+    return job
+
+
+def read_options(
+    train: str | None, pairs: Sequence[str], beside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """`OPTION=VALUE` pairs as keyword arguments of a trainer; None is the ready one.
+
+    `beside` are options that it has already.
+
+    Raises:
+        UsageError: not of this form, given twice, or not an option of the trainer.
+    """
+    from hwnas.tasks import classify, load_trainer, trainer_options
+
+    given: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals):
+            raise UsageError(f"--set '{pair}': write option=value, for example --set epochs=3")
+        if name in given:
+            raise UsageError(f"--set {name} is given twice")
+        given[name] = value
+    return trainer_options(load_trainer(train) if train else classify, given, beside)

@@ -1,0 +1,112 @@
+"""Stage 2: jobs that train chosen trials of a search in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas.errors import JobError, UsageError
+from hwnas.jobs._spec import Chosen, Parent
+
+if TYPE_CHECKING:
+    from hwnas.jobs._job import Job
+    from hwnas.jobs._records import JobView, TrialRecord
+
+
+def choose(
+    view: JobView,
+    numbers: Sequence[int] | None = None,
+    top: int | None = None,
+    pareto: bool = False,
+) -> tuple[TrialRecord, ...]:
+    """Trials of a search: by their numbers, the best, or those on the Pareto front.
+
+    The best are those of the highest reward, such that keep the budget before others.
+
+    Raises:
+        UsageError: not exactly one way of choosing, a number given twice, or none.
+        JobError: a trial does not exist or has no result, or there are too few.
+    """
+    if (numbers is not None) + (top is not None) + pareto != 1:
+        raise UsageError("say which trials to train: their numbers, the top N or the Pareto front")
+    if numbers is not None:
+        return _numbered(view, numbers)
+    if top is not None and top < 1:
+        raise UsageError(f"the top {top} trials are none; choose one at least")
+    if pareto:
+        front = view.pareto()
+        if not front:
+            raise JobError(f"no trial of {view.folder} keeps the budget; choose by number, or top")
+        return front
+    ranked = sorted(view.complete, key=lambda t: (not t.feasible, -(t.reward or 0.0)))
+    if top is not None and top > len(ranked):
+        raise JobError(f"{view.folder} has {len(ranked)} completed trials, fewer than {top}")
+    return tuple(ranked[:top])
+
+
+def _numbered(view: JobView, numbers: Sequence[int]) -> tuple[TrialRecord, ...]:
+    if not numbers:
+        raise UsageError("no trial is given")
+    known = {trial.number: trial for trial in view.trials}
+    done = ", ".join(str(t.number) for t in sorted(view.complete, key=lambda t: t.number))
+    twice = [number for place, number in enumerate(numbers) if number in numbers[:place]]
+    if twice:
+        raise UsageError(f"trial {twice[0]} is given twice")
+    for number in numbers:
+        if number not in known:
+            raise JobError(f"{view.folder} has no trial {number}; complete: {done or 'none'}")
+        trial = known[number]
+        if trial.failure is not None:
+            raise JobError(
+                f"trial {number} of {view.folder} failed ({trial.failure.reason}); complete: "
+                f"{done or 'none'}"
+            )
+        if trial.reward is None:
+            raise JobError(f"trial {number} of {view.folder} has not ended; complete: {done}")
+    return tuple(known[number] for number in numbers)
+
+
+def parent_of(job: Job, trials: Sequence[TrialRecord]) -> Parent:
+    """The link from a train job to its search."""
+    info = job.spec.space
+    return Parent(
+        job=str(job.folder.resolve()),
+        name=job.spec.name,
+        fingerprint=info.fingerprint,
+        code_hash=info.code_hash,
+        chosen=tuple(map(_as_chosen, trials)),
+        references=job.read("devices.json", dict[str, float]) or {},
+    )
+
+
+def _as_chosen(trial: TrialRecord) -> Chosen:
+    assert trial.reward is not None
+    return Chosen(
+        number=trial.number,
+        arch=dict(trial.arch),
+        metrics=dict(trial.metrics),
+        costs={name: (cost.value, cost.std) for name, cost in trial.costs.items()},
+        reward=trial.reward,
+        violations=dict(trial.violations),
+        step=trial.step,
+        elapsed=trial.elapsed,
+    )
+
+
+def train_folders(folder: Path) -> list[Path]:
+    """The train jobs inside a search's folder, oldest first."""
+    found = [path.parent for path in (folder / "train").glob("*/job.json")]
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def train_name(parent: Job, folder: Path) -> str:
+    """What a train job in `folder` is called: by its search too where it lies in that one's."""
+    inside = folder.parent == parent.folder / "train"
+    return f"{parent.spec.name}-train-{folder.name}" if inside else folder.name
+
+
+def new_train_folder(folder: Path) -> Path:
+    """Where the next train job of a search goes."""
+    taken = {path.name for path in (folder / "train").glob("*")}
+    return folder / "train" / next(str(k) for k in range(1, len(taken) + 2) if str(k) not in taken)
