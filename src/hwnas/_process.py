@@ -73,11 +73,17 @@ class Child:
 
 
 class Channel:
-    """The child's end. Standard output carries messages; what the child prints goes to its log."""
+    """The child's end. Standard output carries messages; what the child prints goes to its log.
 
-    def __init__(self) -> None:
+    When the parent ends, the kernel kills this process at once, unless `at_once` is False. Then it
+    sees its pipe close, and kills its whole process group: for one that must leave nobody behind,
+    and never holds on to the interpreter for long.
+    """
+
+    def __init__(self, *, at_once: bool = True) -> None:
         self._in, self._out = private_pipes()
-        die_with_parent(int(sys.argv[1]))
+        if at_once:
+            die_with_parent(int(sys.argv[1]))
         self._lock = threading.Lock()
         self._inbox: queue.SimpleQueue[tuple[Message, list[bytes]]] = queue.SimpleQueue()
         self.stop_requested = threading.Event()

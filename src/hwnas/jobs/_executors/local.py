@@ -114,8 +114,7 @@ class LocalExecutor(Executor):
         return {"type": "failed", "trial": worker.trial, "kind": kind, "reason": reason}
 
     def _worker(self) -> _Worker:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = self.options.threads or max(1, (cores or 1) // self.size)
+        threads = self.options.threads or max(1, cores() // self.size)
         child = Child(
             "hwnas.jobs._executors.process",
             lambda child, message: self.events.put({"child": child, "message": message}),
@@ -135,6 +134,13 @@ class LocalExecutor(Executor):
         }
         child.send(setup, [self.training.payload])
         return _Worker(child)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _how_it_ended(code: int) -> tuple[str, str]:
