@@ -33,7 +33,7 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A cluster of one machine with 2 CPUs, on loopback."""
+    """A cluster of one machine with 2 CPUs, for those who know its token."""
     if not RAY.exists():
         pytest.skip("Ray is not installed (pip install 'hwnas[ray]')")
     with socket.socket() as free:
@@ -42,7 +42,6 @@ def cluster() -> Iterator[Cluster]:
     account = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_enable_worker_prestart": "0",
         "RAY_prestart_worker_first_driver": "0",
@@ -73,7 +72,9 @@ def machine(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             start_new_session=True,
         )
     try:
-        wait_for(lambda: "Ray runtime started" in (scratch / "out.txt").read_text(), seconds=120)
+        out = scratch / "out.txt"
+        wait_for(lambda: process.poll() is not None or "Ray runtime started" in out.read_text())
+        assert process.poll() is None, out.read_text()
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -95,7 +95,7 @@ def test_a_killed_coordinator(hwnas, folder: Path) -> None:
 def test_killed_workers(hwnas, folder: Path, ray: Cluster) -> None:
     """A Ray worker and a training process are killed: both trials are retried, none is lost."""
     process = start(
-        folder, *SEARCH, "--set", "steps=20", "--trials", "4", "--parallel", "2", "--retries", "1",
+        folder, *SEARCH, "--set", "steps=10", "--trials", "3", "--parallel", "2", "--retries", "1",
         "--executor", f"ray?address={ray.address}",
     )  # fmt: skip
     wait_for(lambda: len(list((folder / "job/trials").glob("*/metrics.jsonl"))) >= 2, process)
@@ -109,7 +109,7 @@ def test_killed_workers(hwnas, folder: Path, ray: Cluster) -> None:
     assert process.returncode == 0, out + err
     assert "its Ray process was killed" in out
     assert "the process was killed by SIGKILL" in out
-    assert [t["state"] for t in trials(hwnas)] == ["complete"] * 4
+    assert [t["state"] for t in trials(hwnas)] == ["complete"] * 3
     wait_for(lambda: not any("RayNode" in words for words in alive(family(ray.head)).values()))
 
 
@@ -119,7 +119,7 @@ def test_a_lost_machine(hwnas, folder: Path, ray: Cluster) -> None:
     other = ("--address", ray.address, "--num-cpus=1", '--resources={"pixel": 1}')
     with machine(*other) as lost:
         process = start(
-            folder, *SEARCH, "--set", "steps=200", "--trials", "2", "--retries", "1",
+            folder, *SEARCH, "--set", "steps=40", "--trials", "2", "--retries", "1",
             "--executor", f"ray?address={ray.address}&resources=pixel:1&wait=1",
         )  # fmt: skip
         wait_for(lambda: list((folder / "job/trials").glob("*/metrics.jsonl")), process)
