@@ -85,8 +85,18 @@ def test_an_interrupted_search_leaves_no_process(hwnas, folder: Path) -> None:
     wait_for(lambda: not any(alive(pid) for pid in family), seconds=20)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
-def test_a_trial_without_a_sign_of_life(hwnas, folder: Path, sent: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (signal.SIGKILL, "no sign of life for 3 s"),
+        (signal.SIGSTOP, "no sign of life for 3 s"),
+        (signal.SIGTERM, "its command got SIGTERM"),
+    ],
+    ids=["killed", "paused", "ended"],
+)
+def test_a_trial_without_a_sign_of_life(
+    hwnas, folder: Path, sent: signal.Signals, reason: str
+) -> None:
     """It is stale, not failed; its successor's result counts, whatever it does later."""
     apart = "command?detached=true&lease=3:setsid {trial} & "
     process = start(folder, *search("--trials", "1", "--set", "pause=2", executor=apart)[1:])
@@ -96,7 +106,7 @@ def test_a_trial_without_a_sign_of_life(hwnas, folder: Path, sent: signal.Signal
         os.kill(pid, sent)
     out, error = process.communicate(timeout=200)
     assert process.returncode == 0, out + error
-    assert "trial 0 is stale, and is run again: no sign of life for 3 s" in out + error
+    assert f"trial 0 is stale, and is run again: {reason}" in out + error
     (trial,) = trials_of(hwnas)
     assert (trial["state"], trial["stale"], trial["failure"]) == ("complete", 1, None)
     assert trained(folder) == 2
