@@ -82,6 +82,19 @@ def moody(model, data, report, *, seed):
     return {"accuracy": 0.5}
 
 
+def measured(model, data, report, *, seed, device: str = "local"):
+    """Has its network measured while it trains, twice, and goes on training."""
+    model.train()
+    costs = report.measure(device)
+    assert model.training
+    again = report.measure(device)
+    assert again == costs
+    return {"accuracy": fake_accuracy(model), "seen": costs["latency"]}
+
+
+measured.metrics = ("seen",)
+
+
 def idle(model, data, report, *, seed):
     """Does nothing."""
     return {"accuracy": 0.5}

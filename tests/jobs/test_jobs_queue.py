@@ -209,11 +209,24 @@ def test_all_that_a_measurement_was_asked_with_gets_to_the_device(tmp_path, mode
 
 def test_a_worker_for_another_batch_size_says_so(tmp_path, model) -> None:
     asking = device(tmp_path)
-    asking._post(model, (torch.zeros(8, 4),), None)
+    work = asking._post(model, (torch.zeros(8, 4),), None)
     one = DeviceEvaluator(LocalDevice())
-    QueueWorker(Store(tmp_path / "job"), "pixel", one, idle=0, calibrate=False).run()
-    (found,) = asking.measure_each([model], torch.zeros(8, 4))
+    QueueWorker(Store(tmp_path / "job"), "pixel", one, idle=0, inside=True).run()
+    found = asking._wait([work])[work].error
     assert "shape (8, 4), but device 'local' measures batches of 1" in str(found)
+
+
+def test_what_failed_is_asked_anew(tmp_path, model) -> None:
+    asking, queue = device(tmp_path), MeasurementQueue(Store(tmp_path / "job"), "pixel")
+    names = []
+    for status in ("failed", "failed", "ok"):
+        names.append(asking._post(model, (INPUT,), None))
+        assert Claims(queue.store, "one").take(names[-1])
+        metrics = {"latency": 1.0} if status == "ok" else {}
+        told = Answer(id=names[-1], generation=1, worker="one", status=status, metrics=metrics)
+        assert queue.answer(told)
+    assert len(set(names)) == 3
+    assert asking.measure([model], INPUT)[0].median == 1.0
 
 
 def test_models_come_as_a_list(tmp_path: Path, model: Path) -> None:
@@ -420,16 +433,14 @@ def test_a_whole_file_that_is_no_model(tmp_path: Path, model: Path) -> None:
     garbage = tmp_path / "garbage.onnx"
     garbage.write_bytes(b"\x08\x07not a network" * 100)
     store = Store(tmp_path / "job")
-    asking = device(tmp_path, expected=True)
+    asking = device(tmp_path)
     works = [asking._post(one, (INPUT,), None) for one in (garbage, model)]
     quick = DeviceEvaluator(LocalDevice(timing=Timing(time_cap=0.05)))
-    assert QueueWorker(store, "pixel", quick, idle=0, calibrate=False).run() == 2
-    bad, good = asking.measure_each([garbage, model], INPUT)
-    assert isinstance(bad, ModelFault)
-    assert "model 1 of 2 (garbage.onnx)" in str(bad)
-    assert "\n" not in str(bad)
-    assert isinstance(good, Measurement)
-    assert len(works) == 2
+    assert QueueWorker(store, "pixel", quick, idle=0, inside=True).run() == 2
+    bad, good = asking._wait(works).values()
+    assert (bad.status, good.status) == ("failed", "ok")
+    assert bad.error is not None
+    assert "\n" not in bad.error
 
 
 def test_clocks_that_differ_by_an_hour(tmp_path, model, worker) -> None:

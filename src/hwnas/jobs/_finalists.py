@@ -85,4 +85,4 @@ def _measure(
         for spec in keys.values()
     }
     shape = job.spec.input_shape or ()
-    return measure_again(models, shape, keys, references(job), job.folder)
+    return measure_again(models, shape, keys, references(job), job.store)

@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,6 +90,11 @@ class Job:
 
         return StudyStore(self.spec.storage or str(self.folder / "study.journal"), self.spec.name)
 
+    @cached_property
+    def store(self) -> Store:
+        """What other machines see of the job."""
+        return Store(self.folder)
+
     def trial(self, number: int) -> TrialFolder:
         """A trial's files."""
         return TrialFolder(self.folder / "trials" / str(number))
@@ -96,7 +102,7 @@ class Job:
     @property
     def life(self) -> LifeCycle:
         """The states that the job has been in."""
-        return LifeCycle(Store(self.folder))
+        return LifeCycle(self.store)
 
     def write(self, name: str, value: Any) -> None:
         """Write a JSON file of the job, for all to see."""

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
 from hwnas._process import Message
-from hwnas.errors import DeviceError, StoreError, UsageError, describe
+from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError, describe
 from hwnas.jobs._networks import noise
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._trial_folder import WEIGHTS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from hwnas.device import Device, Measurement, Model, Timing, WorkerDevice
+    from hwnas.jobs._at_hand import AtHand
     from hwnas.jobs._job import Job
     from hwnas.jobs._spec import DeviceSpec
+    from hwnas.jobs._store.store import Store
     from hwnas.space import Arch, SearchSpace
 
 MEASURED = ("latency", "throughput")
 """Metrics that come from a device rather than from the network alone."""
 
+_MOST_WAITING = 32  # trials that wait for workers at a time
 _PROCESSES = 3  # of a measurement that decides
 
 
@@ -58,12 +61,13 @@ def open_device(
     reference: float | None = None,
     timing: Timing | None = None,
     *,
-    folder: Path | None = None,
+    store: Store | None = None,
+    trial: int = 0,
 ) -> Device:
     """The device that `spec` describes; `reference` is the speed to refer to.
 
-    Nothing is started or connected yet. `folder` is the job's, where a queue without a store of its
-    own lies.
+    Nothing is started or connected yet. `store` is the job's, where a queue without a store of its
+    own lies; `trial` is the number that its workers are told.
 
     Raises:
         UsageError: a queue without a store, outside of a job.
@@ -73,9 +77,10 @@ def open_device(
     from hwnas.jobs._queue.queue_device import QueueDevice
     from hwnas.jobs._store.store import Store
 
-    if spec.store is None and folder is None:
+    there = store if spec.store is None else Store(spec.store)
+    if there is None:
         raise UsageError(f"device '{spec.name}' needs a store: {spec.name}=queue?store=URL")
-    return QueueDevice(Store(spec.store or str(folder)), spec.name, timing=timing)
+    return QueueDevice(there, spec.name, timing=timing, trial=trial)
 
 
 def open_at_hand(
@@ -133,7 +138,7 @@ def measure_again(
     shape: Sequence[int],
     keys: Mapping[str, DeviceSpec],
     reference: Mapping[str, float],
-    folder: Path | None = None,
+    store: Store | None = None,
 ) -> list[dict[str, Estimate]]:
     """The costs `keys` of several models, each measured in three fresh processes.
 
@@ -145,7 +150,7 @@ def measure_again(
     timing = replace(once, processes=_PROCESSES, time_cap=_PROCESSES * once.time_cap)
     taken = {}
     for spec in {spec.name: spec for spec in keys.values()}.values():
-        with open_device(spec, reference.get(spec.name), timing, folder=folder) as device:
+        with open_device(spec, reference.get(spec.name), timing, store=store) as device:
             taken[spec.name] = device.measure(models[spec.name], example(spec, shape))
     count = max(map(len, taken.values()))
     return [
@@ -164,10 +169,10 @@ def cost_of(key: str, measurement: Measurement, batch_size: int) -> Estimate:
 
 
 class Meter:
-    """A thread that measures one trial after another and puts the results into `events`.
+    """Threads that measure trials and put the results into `events`.
 
-    The first measurement on a device fixes the host speed that all others of the job refer to; it
-    is kept in ``devices.json``.
+    What is at hand measures one after the other; trials that wait for workers elsewhere wait side
+    by side, so that as many workers as there are have work.
     """
 
     def __init__(
@@ -176,74 +181,98 @@ class Meter:
         space: SearchSpace,
         keys: Mapping[str, DeviceSpec],
         events: queue.Queue[Message],
+        at_hand: AtHand,
     ) -> None:
         self._job = job
         self._space = space
         self._keys = dict(keys)
         self._shape = job.spec.input_shape or ()
         self._events = events
+        self._at_hand = at_hand
         self._orders: queue.Queue[tuple[int, Arch] | None] = queue.Queue()
-        self._devices: dict[str, Device] = {}
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        self._elsewhere: set[Device] = set()
+        self._closed = threading.Event()
+        far = any(spec.runtime == QUEUE for spec in self._keys.values())
+        count = min(max(4, 2 * job.spec.parallel), _MOST_WAITING) if far else 1
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, number: int, arch: Arch) -> None:
-        """Measure a trained trial; the answer is a `measured` or a `failed` message."""
+        """Measure a trained trial; the answer is a `measured` or a `failed` message.
+
+        `measured` has `costs`, and `times`: for each device the seconds that the trial waited, and
+        those for which it kept the device busy.
+        """
         self._orders.put((number, arch))
 
     def close(self) -> None:
         """Stop, also in the middle of a measurement."""
-        self._orders.put(None)
-        for device in list(self._devices.values()):
+        self._closed.set()
+        for _ in self._threads:
+            self._orders.put(None)
+        for device in list(self._elsewhere):
             device.close()
-        self._thread.join(timeout=10)
+        self._at_hand.close()
+        for thread in self._threads:
+            thread.join(timeout=10)
 
     def _serve(self) -> None:
-        while (order := self._orders.get()) is not None:
+        while (order := self._orders.get()) is not None and not self._closed.is_set():
             number, arch = order
             try:
-                costs = self._measure(number, arch)
+                costs, times = self._measure(number, arch)
             except StoreError as error:  # no fault of the trial, which is measured later
                 self._events.put({"type": "broken", "trial": number, "error": error})
             except Exception as error:  # noqa: BLE001 - without this thread the search would wait
-                reason = f"measuring failed: {describe(error)}"
+                infeasible = isinstance(error, ModelFault) and error.kind == "infeasible"
                 self._events.put(
-                    {"type": "failed", "trial": number, "kind": "measure", "reason": reason}
+                    {
+                        "type": "failed",
+                        "trial": number,
+                        "kind": "infeasible" if infeasible else "measure",
+                        "reason": f"measuring failed: {describe(error)}",
+                    }
                 )
             else:
-                self._events.put({"type": "measured", "trial": number, "costs": costs})
+                self._events.put(
+                    {"type": "measured", "trial": number, "costs": costs, "times": times}
+                )
 
-    def _measure(self, number: int, arch: Arch) -> dict[str, Estimate]:
+    def _measure(
+        self, number: int, arch: Arch
+    ) -> tuple[dict[str, Estimate], dict[str, tuple[float, float]]]:
         taken: dict[str, Measurement] = {}
-        for spec in self._keys.values():
-            if spec.name not in taken:
-                device = self._device(spec, number)
-                model = trial_model(self._job, self._space, number, arch, spec)
+        times: dict[str, tuple[float, float]] = {}
+        for spec in {spec.name: spec for spec in self._keys.values()}.values():
+            model = trial_model(self._job, self._space, number, arch, spec)
+            began = time.monotonic()
+            with self._opened(spec, number) as device:
                 taken[spec.name] = device.measure([model], example(spec, self._shape))[0]
-                self._remember_reference(device)
+                waited = time.monotonic() - began
+                times[spec.name] = waited, getattr(device, "occupied", waited)
         found = {name: m.to_dict() for name, m in taken.items()}
         self._job.write(f"trials/{number}/measurements.json", found)
-        return {
+        costs = {
             key: cost_of(key, taken[spec.name], spec.batch_size) for key, spec in self._keys.items()
         }
+        return costs, times
 
-    def _device(self, spec: DeviceSpec, number: int) -> Device:
-        if spec.name not in self._devices:
-            self._devices[spec.name] = open_device(
-                spec, references(self._job).get(spec.name), folder=self._job.folder
-            )
-        device = self._devices[spec.name]
-        if spec.runtime == QUEUE:
-            from hwnas.jobs._queue.queue_device import QueueDevice
-
-            assert isinstance(device, QueueDevice)
-            device.trial = number
-        return device
-
-    def _remember_reference(self, device: Device) -> None:
-        if device.reference is None:
-            raise DeviceError(f"device '{device.name}' gave no reference speed")
-        remember_references(self._job, {device.name: device.reference})
+    @contextmanager
+    def _opened(self, spec: DeviceSpec, number: int) -> Iterator[Device]:
+        if spec.runtime != QUEUE:
+            device = self._at_hand.get(spec)
+            yield device
+            self._at_hand.remember(device)
+            return
+        with open_device(spec, store=self._job.store, trial=number) as device:
+            self._elsewhere.add(device)
+            try:
+                yield device
+            finally:
+                self._elsewhere.discard(device)
+            if device.reference is not None:  # an evaluator of the user's own has none
+                self._at_hand.remember(device)
 
 
 def references(job: Job) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas._process import Message
 from hwnas.errors import JobError
+from hwnas.jobs._at_hand import AtHand, ServingTrials
 from hwnas.jobs._check import adapted_in, check_request
 from hwnas.jobs._executors.base import ExecutorFactory, Training
 from hwnas.jobs._executors.choice import make_executor
@@ -161,7 +162,10 @@ def _train_all(
         )
         executor = make(job, training, spec.parallel, spec.trial_timeout, events)
         stack.callback(executor.close)
-        meter = Meter(job, space, keys, events) if keys else None
+        at_hand = AtHand(job)
+        stack.callback(at_hand.close)
+        stack.callback(ServingTrials(job, space, at_hand).close)
+        meter = Meter(job, space, keys, events, at_hand) if keys else None
         if meter is not None:
             stack.callback(meter.close)
         coordinator = Coordinator(

@@ -60,6 +60,11 @@ class TrialFolder:
         """What to call it in messages."""
         return self.url or str(self.folder)
 
+    @property
+    def job(self) -> str:
+        """The URL or the folder of the job."""
+        return str(self.folder.parents[1]) if self.url is None else self.url.rsplit("/", 2)[0]
+
     @cached_property
     def _store(self) -> Store | None:
         return None if self.url is None else Store(self.url)

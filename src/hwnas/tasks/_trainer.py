@@ -11,6 +11,9 @@ A trainer is any function
   up from 1) and answers whether to stop: on True, return the metrics reached so far.
 - `report.folder` is a folder of the trial's own for checkpoints. It is kept when the trial is cut
   off or fails and is run again: a trainer that finds its checkpoint there may go on from it.
+- `report.measure("pixel6")` measures the network as it is, on a device of the search (by default
+  the first), and returns its costs by name, such as `{"latency": 4.2}` in ms. It waits for its
+  turn. A network that the device can never run makes the trial infeasible (`InfeasibleTrial`).
 - `seed` decides every random draw of the trainer: the same seed, model and options give the same
   metrics, on one machine with one thread.
 - `options` are keyword parameters of the trainer's own, with annotations or defaults, so that
@@ -52,6 +55,14 @@ class Reporter(Protocol):
     @property
     def folder(self) -> Path:
         """For checkpoints; kept until the trial has ended well."""
+
+    def measure(self, device: str | None = None, /) -> dict[str, float]:
+        """Costs of the network as it is, on a device of the search; by default on the first.
+
+        Raises:
+            InfeasibleTrial: the device can never run this network.
+            DeviceError: no number could be had; the message says why.
+        """
 
     def __call__(self, step: int, metrics: Mapping[str, float], /) -> bool:
         """Report `metrics` reached after `step`; True asks the trainer to return now."""

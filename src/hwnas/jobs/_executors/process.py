@@ -16,7 +16,7 @@ from typing import Any
 
 from hwnas._files import write_json
 from hwnas._process import Channel, Message
-from hwnas.errors import InfeasibleTrial, StoreError, TrialError, describe
+from hwnas.errors import DeviceError, InfeasibleTrial, StoreError, TrialError, describe
 from hwnas.jobs._executors.base import NOT_KEPT
 from hwnas.jobs._executors.references import References
 from hwnas.jobs._trial_folder import CHECKPOINTS, LOG, METRICS, RESULT, WEIGHTS, TrialFolder
@@ -98,6 +98,8 @@ class _Trainer:
                 kind, reason = "infeasible", str(error) or "the trainer gave no reason"
             except TrialError as error:
                 kind, reason = "metrics", str(error)
+            except DeviceError as error:
+                kind, reason = "measure", f"measuring failed: {error}"
             except SystemExit as error:
                 kind, reason = "exit", f"the trainer called sys.exit({error.code!r})"
             except Exception as error:  # noqa: BLE001 - a trainer may raise anything
@@ -115,7 +117,7 @@ class _Trainer:
         started = time.monotonic()
         _seed_everything(self._seed)
         model = self._space.build(arch)
-        report = _Report(self._channel, number, files)
+        report = _Report(self._channel, number, files, model, arch)
         try:
             returned = self._train(model, self._data, report, seed=self._seed, **self._options)
         finally:
@@ -149,10 +151,13 @@ class _Trainer:
 class _Report:
     """The `report` that trainers call: to the trial's `metrics.jsonl` and to the coordinator."""
 
-    def __init__(self, channel: Channel, number: int, files: TrialFolder) -> None:
+    def __init__(
+        self, channel: Channel, number: int, files: TrialFolder, model: Any, arch: Message
+    ) -> None:
         self._channel = channel
         self._number = number
         self._files = files
+        self._model, self._arch = model, arch
         path = files.folder / METRICS
         self._earlier = _lines(path)
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
@@ -183,6 +188,11 @@ class _Report:
                 self._files.keep_checkpoints()
             self._kept = time.monotonic()
         return self._channel.stop_requested.is_set()
+
+    def measure(self, device: str | None = None) -> dict[str, float]:
+        from hwnas.jobs._queue.trial_measuring import measure_trial
+
+        return measure_trial(self._files, self._number, self._model, self._arch, device)
 
     def close(self) -> None:
         self._file.close()

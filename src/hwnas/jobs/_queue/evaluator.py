@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import DeviceError, ModelFault
 
 if TYPE_CHECKING:
-    from hwnas.device import Device, Measurement
+    from hwnas.device import Device, Measurement, Model
 
 
 class Evaluator(ABC):
@@ -62,9 +62,9 @@ class DeviceEvaluator:
         self.device = device
 
     def measure(
-        self, model: Path, inputs: Path, timing: dict[str, Any] | None, *, parts: bool = False
+        self, model: Model, inputs: Path, timing: dict[str, Any] | None, *, parts: bool = False
     ) -> Measurement:
-        """The measurement of an ONNX file.
+        """The measurement of an ONNX file; `inputs` as in a `Request`.
 
         Raises:
             ModelFault: the model cannot be measured.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tempfile
 import threading
 import time
@@ -40,8 +41,10 @@ _SLOWEST_POLL = 0.5
 class QueueDevice(Device):
     """Asks the workers of a device name to measure, and waits for their answers.
 
+    `occupied` tells for how many seconds the last call kept workers busy.
+
     The same model, inputs, timing and trial are one request: asked for again after a crash, the
-    answer that is there is taken.
+    answer that is there is taken. One that says that measuring failed is not: it is asked anew.
 
     Args:
         store: of the job; workers need nothing but the same store.
@@ -73,6 +76,7 @@ class QueueDevice(Device):
         self.timing = timing
         self._time_limit, self._patience, self._poll = time_limit, patience, poll
         self._expected = expected
+        self.occupied = 0.0
         self._waits: set[threading.Event] = set()
 
     def measure_each(
@@ -115,6 +119,7 @@ class QueueDevice(Device):
                 text = f"device '{self.name}': {where_of(models, index)}: {error}"
                 posted.append(ModelFault(text, error.kind))
         found = self._wait([work for work in posted if isinstance(work, str)])
+        self.occupied = sum(answer.elapsed for answer in found.values())
         return [work if isinstance(work, ModelFault) else found[work] for work in posted]
 
     def close(self) -> None:
@@ -142,7 +147,7 @@ class QueueDevice(Device):
         wanted = None if timing is None else asdict(timing)
         told = f"{self.trial} {kept[0].sha256} {kept[1].sha256} {wanted} {parts}"
         request = Request(
-            id=f"{self.trial:06d}-{hashlib.sha256(told.encode()).hexdigest()[:20]}",
+            id=self._unfailed(f"{self.trial:06d}-{hashlib.sha256(told.encode()).hexdigest()[:20]}"),
             trial=self.trial,
             model=kept[0],
             inputs=kept[1],
@@ -151,6 +156,15 @@ class QueueDevice(Device):
         )
         self._queue.post(request)
         return request.id
+
+    def _unfailed(self, work: str) -> str:
+        """The request's name, or the next one of it that has not failed."""
+        for again in itertools.count(1):
+            name = work if again == 1 else f"{work}-{again}"
+            answer = self._queue.answer_to(name)
+            if answer is None or answer.status != "failed":
+                return name
+        raise AssertionError
 
     def _wait(self, works: Sequence[str]) -> dict[str, Answer]:
         pending, answers = dict.fromkeys(works), dict[str, Answer]()

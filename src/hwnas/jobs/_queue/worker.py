@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import DeviceError, ModelFault, UsageError, describe
 from hwnas.jobs._life import LifeCycle
@@ -25,6 +25,9 @@ from hwnas.jobs._queue.queue import MeasurementQueue
 from hwnas.jobs._store.lease import Claims, Lease
 from hwnas.jobs._store.store import Store
 
+if TYPE_CHECKING:
+    from hwnas.device import Measurement
+
 _POLL = 0.05, 0.5  # seconds: at first, and after a while without work
 _ENDED_EVERY = 1.0  # seconds between looks whether a job has ended
 
@@ -33,7 +36,14 @@ class _Served:
     """One job, as a worker sees it."""
 
     def __init__(
-        self, store: Store, device: str, name: str, lease: float, part: tuple[int, int] | None
+        self,
+        store: Store,
+        device: str,
+        name: str,
+        lease: float,
+        part: tuple[int, int] | None,
+        *,
+        known: bool,
     ) -> None:
         self.store, self.queue = store, MeasurementQueue(store, device)
         self._life = LifeCycle(store)
@@ -41,7 +51,7 @@ class _Served:
         self.backlog = Backlog(self.queue, self.claims, part)
         self.calibration: dict[str, float] = {}
         self.reference: float | None = None
-        self.ended = self._known = False
+        self.ended, self._known = False, known
         self._looked = float("-inf")
 
     def agree_on_reference(self, device: Any) -> None:
@@ -85,7 +95,8 @@ class QueueWorker:
         lease: seconds without a sign of life after which another worker may take a request over.
         idle: seconds without work after which the worker ends; None waits for ever.
         part: (i, n): only requests of trials with `trial % n == i`.
-        calibrate: measure a fixed network at first, by which workers of one name are compared.
+        inside: the worker is the search's own, for a device at hand: it is not compared with
+            others by a fixed network, and the job does not know it.
         max_deviation: ratio by which that may differ from the median of the others; None serves
             all the same, and says so in every answer.
         on_event: told in a line what is done.
@@ -104,7 +115,7 @@ class QueueWorker:
         lease: float = 30.0,
         idle: float | None = None,
         part: tuple[int, int] | None = None,
-        calibrate: bool = True,
+        inside: bool = False,
         max_deviation: float | None = None,
         on_event: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -120,11 +131,12 @@ class QueueWorker:
         self.name = checked_name("worker", name or f"{host}-{os.getpid()}-{uuid.uuid4().hex[:6]}")
         self.device = device
         self._evaluator, self._part, self._lease, self._idle = evaluator, part, lease, idle
-        self._calibrate, self._most, self._say = calibrate, max_deviation, on_event
+        self._inside, self._most, self._say = inside, max_deviation, on_event
         listed = [stores] if isinstance(stores, Store) else list(stores)
         if len({one.url for one in listed}) < len(listed) or not listed:
             raise UsageError("a worker serves one or more jobs, each given once")
-        self._served = [_Served(one, device, self.name, lease, part) for one in listed]
+        about = device, self.name, lease, part
+        self._served = [_Served(one, *about, known=inside) for one in listed]
         self._ended = threading.Event()
 
     def stop(self) -> None:
@@ -145,7 +157,7 @@ class QueueWorker:
             stack.callback(self._evaluator.close)
             for served in self._served:
                 served.look()
-            latency = self._calibration() if self._calibrate else None
+            latency = None if self._inside else self._calibration()
             presences = []
             for served in self._served:
                 place = served.queue.store, self.device
@@ -254,7 +266,17 @@ class QueueWorker:
         described = measured.to_dict()
         return {
             "status": "ok",
-            "metrics": {measured.metric: measured.median},
+            "metrics": _metrics(measured),
             "measurement": described,
             "environment": described["environment"],
         }
+
+
+def _metrics(measured: Measurement) -> dict[str, float]:
+    """What a measurement tells, under the names of `hwnas.cost.METRICS`."""
+    found = {
+        measured.metric: measured.median,
+        "peak_memory": measured.peak_memory_bytes,
+        "energy": measured.energy_mj,
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
