@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test chaos browser sshd s3 postgres lint docs-test bench tables priors peers clean
+.PHONY: help venv demo test chaos browser sshd s3 postgres tensorflow lint docs-test bench tables priors peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python examples/digits.py
 
-test: venv browser sshd s3 postgres
+test: venv browser sshd s3 postgres tensorflow
 	$(BIN)/pytest -n 2 --dist loadfile
 
 chaos: venv s3 postgres
@@ -60,6 +60,9 @@ postgres:
 # Their packages are of no use to hwnas, so they have their own environments.
 s3: .peers/moto/.installed .peers/seaweedfs/.installed
 
+# Trainers that were written for Vertex AI NAS use TensorFlow, which wants other versions of packages.
+tensorflow: .peers/tensorflow/.installed
+
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -87,6 +90,7 @@ peers: .peers/nni/.installed
 .peers/moto/.installed: tests/jobs/moto.txt
 .peers/seaweedfs/.installed: tests/chaos/seaweedfs.txt
 .peers/nni/.installed: benchmarks/nni.txt
+.peers/tensorflow/.installed: tests/vertex/tensorflow.txt
 .peers/%/.installed:
 	$(PYTHON) -m venv .peers/$*
 	.peers/$*/bin/pip install --quiet --disable-pip-version-check -r $<

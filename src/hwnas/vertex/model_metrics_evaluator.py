@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from hwnas.errors import DeviceError, describe
 from hwnas.jobs import Claims, InfeasibleModel, Lease, Pulse, Store
 from hwnas.vertex._board import Board, SavedModel, Workers
 from hwnas.vertex._flags import check_worker
 from hwnas.vertex._ids import job_index
+from hwnas.vertex._layout import Stage
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class ModelMetricsEvaluator:
 
     Args:
         nas_job_id: the job's number, or a resource name that ends in it, found by the store that
-            HWNAS_STORE names; or the job's folder or URL.
+            HWNAS_STORE names; or the job's folder or URL (of a train job with `/nas/train`).
 
     Raises:
         UsageError: unless 0 <= latency_worker_id < num_latency_workers; or no store is named.
@@ -230,6 +231,9 @@ def checked_metrics(found: Any) -> dict[str, Any]:
 
 def _board_of(nas_job_id: str) -> Board:
     if "://" in nas_job_id or nas_job_id.startswith(("/", ".", "~")):
+        folder, slash, stage = nas_job_id.rstrip("/").rpartition("/nas/")
+        if slash and stage in ("search", "train"):
+            return Board.at(folder, cast(Stage, stage))
         return Board.at(nas_job_id, "search")
     index = job_index()
     job = index.find(nas_job_id)
