@@ -137,6 +137,21 @@ def test_a_command_that_cannot_start(hwnas, folder: Path) -> None:
     assert trial["failure"]["log"] == ["no such partition"]
 
 
+def test_a_trial_that_waits_in_a_queue(hwnas, folder: Path) -> None:
+    """It does not hold up a search whose time is over, and is trained when that is resumed."""
+    queued = "command?detached=true:true # {trial}"
+    limits = ("--trials", "1", "--time-limit", "2")
+    done = hwnas(*search(*limits, executor=queued), check=False)
+    assert done.returncode == 1
+    assert "no trial of job was completed" in done.stderr
+    late = hwnas("trial", "--job", "job", "--trial", "0", "--attempt", "1", check=False)
+    assert "is not wanted any more" in late.stderr
+    resumed = ("--time-limit", "900", "--executor", "command:{trial}")
+    hwnas("search", "--resume", "--job", "job", *resumed)
+    assert [t["state"] for t in trials_of(hwnas)] == ["complete"]
+    assert trained(folder) == 1
+
+
 def test_code_that_is_missing_where_trials_run(hwnas, folder: Path) -> None:
     """It is told at the first trial, and no other is started."""
     elsewhere = f"command:cd / && {HWNAS} trial --job {{job}} --trial {{number}}"

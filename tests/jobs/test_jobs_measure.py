@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from processes import wait_for
 
 from hwnas.jobs import Store
@@ -39,10 +40,14 @@ def worker(folder: Path, evaluator: str) -> Iterator[None]:
         process.communicate()
 
 
-def test_on_a_device_at_hand_that_takes_files_or_modules(hwnas, folder: Path) -> None:
+@pytest.mark.parametrize("executor", ["local", "command:cd / && {trial}"])
+def test_on_a_device_at_hand_that_takes_files_or_modules(
+    hwnas, folder: Path, executor: str
+) -> None:
     devices = ("--device", "eager=torch", "--device", "local", "--parallel", "2")
     budget = ("--budget", "latency@eager <= 100 ms")
-    hwnas(*("search", *SEARCH, *devices, *budget, "--trials", "2", "--set", "device=eager"))
+    more = ("--trials", "2", "--set", "device=eager", "--executor", executor)
+    hwnas(*("search", *SEARCH, *devices, *budget, *more))
     found = json.loads(hwnas("show", "job", "--json").stdout)
     for trial in found["trials"]:
         measured = trial["costs"]["latency@eager"]["value"]

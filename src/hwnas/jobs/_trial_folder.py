@@ -41,29 +41,27 @@ class TrialFolder:
     Args:
         folder: of this machine; made when it is needed.
         url: of the trial in the job's store; None where `folder` itself is what others see.
+        job: the URL or the folder of the job, where that is not two steps up.
     """
 
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    def __init__(self, folder: Path, url: str | None = None, job: str | None = None) -> None:
         self.folder, self.url = folder, url
+        above = str(folder.parents[1]) if url is None else url.rsplit("/", 2)[0]
+        self.job = job or above
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, for a process elsewhere: `TrialFolder.from_dict`."""
-        return {"folder": str(self.folder), "url": self.url}
+        return {"folder": str(self.folder), "url": self.url, "job": self.job}
 
     @classmethod
     def from_dict(cls, told: dict[str, Any]) -> TrialFolder:
         """The trial folder that `to_dict` told of."""
-        return cls(Path(told["folder"]), told["url"])
+        return cls(Path(told["folder"]), told["url"], told["job"])
 
     @property
     def where(self) -> str:
         """What to call it in messages."""
         return self.url or str(self.folder)
-
-    @property
-    def job(self) -> str:
-        """The URL or the folder of the job."""
-        return str(self.folder.parents[1]) if self.url is None else self.url.rsplit("/", 2)[0]
 
     @cached_property
     def _store(self) -> Store | None:

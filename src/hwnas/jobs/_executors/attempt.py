@@ -79,7 +79,7 @@ class Attempt:
     @property
     def files(self) -> TrialFolder:
         """What its process leaves; the trial's folder takes it over if it is done."""
-        return TrialFolder(self.folder / "files")
+        return TrialFolder(self.folder / "files", job=str(self.job.folder))
 
     @classmethod
     def last(cls, job: Job, trial: int) -> Attempt | None:

@@ -132,9 +132,14 @@ class CommandExecutor(Executor):
         References.of(spec)
 
     def stop(self, number: int) -> None:
-        """Ask a trial to end early."""
-        if number in self._runs:
-            self._runs[number].attempt.ask_to_stop()
+        """Ask a trial to end early; one that still waits in a scheduler's queue never begins."""
+        if number not in self._runs:
+            return
+        attempt = self._runs[number].attempt
+        attempt.ask_to_stop()
+        if not attempt.begun:
+            reason = "it was asked to stop before it began"
+            attempt.end(Outcome(status="failed", kind="stale", reason=reason))
 
     def close(self) -> None:
         """End every command, and wait until the trials have ended wherever they run."""
