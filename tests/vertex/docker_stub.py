@@ -18,7 +18,8 @@ if words[0] == "run":
     (at,) = [place for place, word in enumerate(words) if word in images]
     names = [words[n + 1] for n in range(at) if words[n] == "--env"]
     kept = {{name: os.environ[name] for name in names if name in os.environ}}
-    kept["PATH"] = os.environ["PATH"]
+    # What the image holds: the programs, and hwnas as it is here.
+    kept |= {{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}}
     sys.stdout.flush()
     os.execve(images[words[at]][0], images[words[at]] + words[at + 1 :], kept)
 elif words[:2] == ["image", "inspect"] or words[0] == "pull":

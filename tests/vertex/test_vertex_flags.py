@@ -10,7 +10,6 @@ from hwnas.errors import UsageError
 from hwnas.vertex._flags import (
     as_words,
     check_worker,
-    dotted_reference,
     pass_through,
     trial_numbers,
 )
@@ -62,11 +61,3 @@ def test_workers_have_their_place(worker: int, of: int) -> None:
     else:
         with pytest.raises(UsageError, match=r"--(latency_worker_id|num_latency_workers)"):
             check_worker(worker, of)
-
-
-def test_dotted_references() -> None:
-    option = "--search_space_module"
-    assert dotted_reference("tutorial.spaces.mnist", option) == "tutorial.spaces:mnist"
-    for wrong in ("mnist", ".mnist", "spaces.", ""):
-        with pytest.raises(UsageError, match=option):
-            dotted_reference(wrong, option)

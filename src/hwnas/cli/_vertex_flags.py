@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -136,6 +137,12 @@ class Trials:
         int,
         flag("The job fails when more trials fail; 0 is a third.", min=0, metavar=_NUMBER),
     ] = 5
+
+    @property
+    def most_failed(self) -> int:
+        """How many trials may fail."""
+        return self.max_failed_nas_trial or max(3, self.max_nas_trial // 3)
+
     train_max_parallel_trial: Annotated[
         int, flag("Trials that are trained in full at a time.", min=1, metavar=_NUMBER)
     ] = 5
@@ -251,3 +258,83 @@ class Build:
     use_cache: Annotated[Truth, flag("false builds all layers again.", case_sensitive=False)] = (
         Truth.true
     )
+
+
+@dataclass(frozen=True)
+class CloudWorkers:
+    """How many calculators a job starts."""
+
+    num_cloud_latency_workers: Annotated[
+        int, flag("Calculators that are started and divide the trials.", min=1, metavar=_NUMBER)
+    ] = 1
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What is trained in full."""
+
+    search_job_id: Annotated[int, flag("The search.", min=1, metavar="ID")]
+    train_job_suffix: Annotated[str, flag("The last part of the job's name.")]
+    train_nas_trial_numbers: Annotated[
+        str, flag("Its trials, as list_trials tells them, each once.", metavar="N,N,...")
+    ]
+    search_job_region: Annotated[str, inert("Of the cloud.")] = ""
+
+
+@dataclass(frozen=True)
+class Previous:
+    """What is gone on with."""
+
+    previous_nas_job_id: Annotated[int, flag("The search.", min=1, metavar="ID")]
+    previous_latency_job_id: Annotated[
+        str, inert("Calculators start and stop with the search.")
+    ] = ""
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """Where a trial without a job reads and writes."""
+
+    local_data_dir: Annotated[
+        str, flag("A folder that a container gets, under its own path.", metavar="FOLDER")
+    ] = ""
+    local_output_dir: Annotated[
+        str, flag("For the trial's files; by default a new one.", metavar="FOLDER")
+    ] = ""
+    latency_calculator_docker_id: Annotated[str, inert("Nothing is measured here.")] = ""
+    seed: Annotated[
+        int, flag("Decides the arch; not in Vertex's client.", min=0, metavar=_NUMBER)
+    ] = 0
+
+    def folders(self) -> tuple[Path, list[Path]]:
+        """The output folder, and folders to read."""
+        out = self.local_output_dir or tempfile.mkdtemp(prefix="hwnas-trial-")
+        data = [Path(self.local_data_dir).absolute()] if self.local_data_dir else []
+        return Path(out).absolute(), data
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which trials are listed."""
+
+    job_id: Annotated[int, flag("The job.", min=1, metavar="ID")]
+    max_trials: Annotated[int, flag("At most so many; 0 for all.", min=0, metavar=_NUMBER)] = 20
+    trials_output_file: Annotated[Path | None, flag("By default the terminal.", metavar="FILE")] = (
+        None
+    )
+
+
+@dataclass(frozen=True)
+class LocalWorker:
+    """A calculator of this machine."""
+
+    search_job_id: Annotated[
+        int | None, flag("The job, of search or of train.", min=1, metavar="ID")
+    ] = None
+    latency_worker_id: Annotated[int, flag("Its number, from 0.", metavar=_NUMBER)] = 0
+    num_latency_workers: Annotated[
+        int, flag("How many divide the trials: trial % n == number.", metavar=_NUMBER)
+    ] = 1
+    local_output_dir: Annotated[
+        str | None, flag("A folder that a container gets, too.", metavar="FOLDER")
+    ] = None

@@ -15,6 +15,7 @@ from hwnas.device._measurement import Canary, Environment, Measurement, Percenti
 from hwnas.device._remote.remote import RemoteDevice
 from hwnas.device._runtimes.export import check_onnx, export_onnx
 from hwnas.device._runtimes.onnx import example_inputs
+from hwnas.device._saved_model import TimedSavedModel, measure_saved_model
 from hwnas.device._simulated import SimulatedDevice
 from hwnas.device._store.files import export_store, import_store
 from hwnas.device._store.store import MeasurementStore, Stored
@@ -47,6 +48,7 @@ __all__ = [
     "Share",
     "SimulatedDevice",
     "Stored",
+    "TimedSavedModel",
     "Timing",
     "TrimmedMean",
     "WorkerDevice",
@@ -56,6 +58,7 @@ __all__ = [
     "export_onnx",
     "export_store",
     "import_store",
+    "measure_saved_model",
     "per_model",
     "where_of",
 ]

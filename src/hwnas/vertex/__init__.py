@@ -11,32 +11,73 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hwnas.vertex._containers import build_image, image_uri
+from hwnas.vertex._flags import check_worker, pass_through, trial_numbers
 from hwnas.vertex._ids import JobIndex, NasJob, job_index
-from hwnas.vertex._programs import ImageProgram, LocalProgram, Program
+from hwnas.vertex._programs import ImageProgram, LocalProgram, ModuleProgram, Program
 
 if TYPE_CHECKING:
+    from hwnas.vertex._client import calculator_flags as calculator_flags
+    from hwnas.vertex._client import vertex_resume as vertex_resume
+    from hwnas.vertex._client import vertex_search as vertex_search
+    from hwnas.vertex._client import vertex_train as vertex_train
+    from hwnas.vertex._client import view_of_job as view_of_job
     from hwnas.vertex._jobs import run_vertex_search as run_vertex_search
     from hwnas.vertex._jobs import run_vertex_train as run_vertex_train
+    from hwnas.vertex._local import try_trainer as try_trainer
+    from hwnas.vertex._request import AnyProgram as AnyProgram
+    from hwnas.vertex._request import FullTraining as FullTraining
+    from hwnas.vertex._request import Measuring as Measuring
+    from hwnas.vertex._request import SearchRequest as SearchRequest
+    from hwnas.vertex._rows import trial_id as trial_id
+    from hwnas.vertex._rows import trial_rows as trial_rows
     from hwnas.vertex._spaces import VertexSpace as VertexSpace
 
 __all__ = [
+    "AnyProgram",
+    "FullTraining",
     "ImageProgram",
     "JobIndex",
     "LocalProgram",
+    "Measuring",
+    "ModuleProgram",
     "NasJob",
     "Program",
+    "SearchRequest",
     "VertexSpace",
     "build_image",
+    "calculator_flags",
+    "check_worker",
     "image_uri",
     "job_index",
+    "pass_through",
     "run_vertex_search",
     "run_vertex_train",
+    "trial_id",
+    "trial_numbers",
+    "trial_rows",
+    "try_trainer",
+    "vertex_resume",
+    "vertex_search",
+    "vertex_train",
+    "view_of_job",
 ]
 
 _LAZY = {
+    "AnyProgram": "_request",
+    "FullTraining": "_request",
+    "Measuring": "_request",
+    "SearchRequest": "_request",
     "VertexSpace": "_spaces",
+    "calculator_flags": "_client",
     "run_vertex_search": "_jobs",
     "run_vertex_train": "_jobs",
+    "trial_id": "_rows",
+    "trial_rows": "_rows",
+    "try_trainer": "_local",
+    "vertex_resume": "_client",
+    "vertex_search": "_client",
+    "vertex_train": "_client",
+    "view_of_job": "_client",
 }
 
 

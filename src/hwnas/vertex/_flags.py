@@ -57,15 +57,3 @@ def check_worker(worker_id: int, num_workers: int) -> None:
         raise UsageError(
             f"--latency_worker_id {worker_id} of {num_workers}: it must be 0 to {num_workers - 1}"
         )
-
-
-def dotted_reference(dotted: str, option: str) -> str:
-    """`package.module.function` as `package.module:function`.
-
-    Raises:
-        UsageError: it has no dot.
-    """
-    module, dot, name = dotted.rpartition(".")
-    if not (dot and module and name):
-        raise UsageError(f"{option} '{dotted}' is not of the form package.module.function")
-    return f"{module}:{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Literal
 
@@ -23,7 +24,9 @@ _RESOURCE = re.compile(r"(?:.*/)?(\d+)")
 class NasJob(BaseModel):
     """An entry of the index: `nas_jobs/<id>.json` below the root.
 
-    `folder` is the job's, below the root; `parent` the search that a train job belongs to.
+    `folder` is the job's, below the root. `parent` is the search that a train job belongs to, or
+    that was resumed. `trials` are its trials that are trained in full, in the order in which those
+    of a train job count.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +37,7 @@ class NasJob(BaseModel):
     name: str
     folder: str
     parent: int | None = None
+    trials: tuple[int, ...] = ()
     created: str = Field(
         default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
     )
@@ -60,23 +64,33 @@ class JobIndex:
         return self.store.url
 
     def create(
-        self, kind: Literal["search", "train"], name: str, parent: int | None = None
+        self,
+        kind: Literal["search", "train"],
+        name: str,
+        parent: int | None = None,
+        trials: Sequence[int] = (),
+        folder: str | None = None,
     ) -> NasJob:
-        """A new job, in a folder `<name>_<YYYYmmdd_HHMMSS>` that no other has.
+        """A new job, in a folder `<name>_<YYYYmmdd_HHMMSS>` that no other has, or in one given.
 
         Raises:
             UsageError: the name cannot be a part of a folder's name.
         """
         if not _NAME.fullmatch(name):
             raise UsageError(f"job name '{name}' may have letters, digits and . _ - only")
-        stamped = f"{name}_{datetime.now(timezone.utc):%Y%m%d_%H%M%S}"
-        names = itertools.chain([stamped], (f"{stamped}_{n}" for n in itertools.count(2)))
-        folder = next(one for one in names if self._entries.create(f"folders/{one}", b""))
+        folder = folder or self._new_folder(name)
         for number in itertools.count(max(self.ids(), default=0) + 1):
-            job = NasJob(id=number, kind=kind, name=name, folder=folder, parent=parent)
+            job = NasJob(
+                id=number, kind=kind, name=name, folder=folder, parent=parent, trials=tuple(trials)
+            )
             if self._entries.create(f"{number}.json", job.model_dump_json().encode()):
                 return job
         raise AssertionError("there are numbers without end")
+
+    def _new_folder(self, name: str) -> str:
+        stamped = f"{name}_{datetime.now(timezone.utc):%Y%m%d_%H%M%S}"
+        names = itertools.chain([stamped], (f"{stamped}_{n}" for n in itertools.count(2)))
+        return next(one for one in names if self._entries.create(f"folders/{one}", b""))
 
     def ids(self) -> list[int]:
         """The numbers of all jobs, in order."""

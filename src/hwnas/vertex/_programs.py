@@ -77,6 +77,20 @@ class LocalProgram(Program):
 
 
 @dataclass(frozen=True)
+class ModuleProgram(Program):
+    """A module of hwnas."""
+
+    module: str
+
+    def check(self) -> None:
+        """There is nothing to look for."""
+
+    def launch(self, words: Sequence[str], env: Mapping[str, str]) -> Launch:
+        """See `Program.launch`."""
+        return Launch([sys.executable, "-m", self.module, *words], dict(env))
+
+
+@dataclass(frozen=True)
 class ImageProgram(Program):
     """A container image.
 
