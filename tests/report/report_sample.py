@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget, make_reward
-from hwnas.jobs import Failure, JobView, TrialRecord
+from hwnas.jobs import Failure, JobView, ParentView, TrialRecord
 
 BUDGET = Budget.parse("latency@pixel6 <= 1.2 ms, params <= 60 k")
 START = datetime(2026, 5, 4, 9, 30, tzinfo=timezone.utc)
@@ -69,6 +70,16 @@ def complete(
         "elapsed": 3.4,
     }
     return TrialRecord(number, "complete", **(facts | more))
+
+
+def trained(pairs: list[tuple[float, float]], **changes: Any) -> JobView:
+    """A train job with such accuracies in stage 1 and 2, under numbers that differ."""
+    before = tuple(complete(10 + k, one, 1.0, 5e4) for k, (one, _) in enumerate(pairs))
+    after = tuple(
+        replace(complete(k, two, 1.1, 5e4), chosen=10 + k) for k, (_, two) in enumerate(pairs)
+    )
+    parent = ParentView("/home/ada/secret/digits", "digits", before)
+    return job(after, **({"name": "digits-train-1", "parent": parent} | changes))
 
 
 def failed(number: int, kind: str, reason: str, *log: str) -> TrialRecord:

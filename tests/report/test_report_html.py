@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_sample import complete, failed, job, realistic
+from report_sample import complete, failed, job, realistic, trained
 
 from hwnas.budget import Budget
 from hwnas.jobs import JobView, TrialRecord
@@ -126,8 +126,10 @@ def test_numbers_that_are_none_become_null(tmp_path: Path) -> None:
 
 
 def test_it_keeps_the_path_of_the_job_to_itself(tmp_path: Path) -> None:
-    page = _page(job(folder=Path("/home/ada/secret-project")), tmp_path)
-    assert "secret-project" not in "".join(page.inside("script"))
+    hidden = Path("/home/ada/secret-project")
+    full = trained([(0.5, 0.8)], folder=hidden)
+    for view in (job(folder=hidden), full, job(train_jobs=(full,))):
+        assert "secret" not in "".join(_page(view, tmp_path).inside("script"))
 
 
 def test_a_space_beyond_any_float_is_written_readably(tmp_path: Path) -> None:
@@ -149,7 +151,9 @@ BROWSER = next(
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a Chromium browser")
-@pytest.mark.parametrize("name", ["realistic", "empty", "infeasible", "no budget", "evil", "one"])
+@pytest.mark.parametrize(
+    "name", ["realistic", "empty", "infeasible", "no budget", "evil", "one", "train", "stages"]
+)
 def test_a_browser_draws_it_without_an_error(name: str, tmp_path: Path) -> None:
     evil = (complete(0, 0.9, 1.0, 5e4, arch={EVIL: EVIL}), failed(1, EVIL, EVIL, EVIL))
     view = {
@@ -159,6 +163,8 @@ def test_a_browser_draws_it_without_an_error(name: str, tmp_path: Path) -> None:
         "no budget": job((complete(0, 0.9, 9.0, 50_000, budget=Budget()),), budget=Budget()),
         "evil": job(evil, name=EVIL, versions={EVIL: EVIL}),
         "one": job((complete(0, 0.9, 1.0, 50_000),)),
+        "train": trained([(0.5, 0.8), (0.6, 0.9), (0.7, 0.95)]),
+        "stages": job(evil, train_jobs=(trained([(0.5, 0.8)], name=EVIL), trained([]))),
     }[name]
     write_report(view, tmp_path / "report.html")
     dom, log = _browse(tmp_path / "report.html", tmp_path / "profile")
@@ -170,6 +176,8 @@ def test_a_browser_draws_it_without_an_error(name: str, tmp_path: Path) -> None:
     assert ["mark", "winner"] in classes if view.winner is not None else True
     assert classes.count(["failure"]) == len(view.failed)
     assert not page.all("img")
+    sections = [found for found in classes if found == ["card", "stages"]]
+    assert len(sections) == {"train": 1, "stages": 2}.get(name, 0)
     if view.complete:
         # Each ended trial stands in both charts (failed ones in one); the legends have the rest.
         marks = sum(found[:1] == ["mark"] for found in classes)

@@ -5,26 +5,15 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_sample import complete, failed, job
+from report_sample import complete, failed, job, trained
 from rich.console import Console
 
-from hwnas.jobs import JobView, ParentView, TrialRecord
+from hwnas.jobs import JobView, TrialRecord
 from hwnas.report import compare_stages, correlation_text, stages_table, to_json
-
-
-def trained(pairs: list[tuple[float, float]], **changes: Any) -> JobView:
-    """A train job with such accuracies in stage 1 and 2, under numbers that differ."""
-    before = tuple(complete(10 + k, one, 1.0, 5e4) for k, (one, _) in enumerate(pairs))
-    after = tuple(
-        replace(complete(k, two, 1.1, 5e4), chosen=10 + k) for k, (_, two) in enumerate(pairs)
-    )
-    parent = ParentView("/home/ada/secret/digits", "digits", before)
-    return job(after, name="digits-train-1", parent=parent, **changes)
 
 
 def text(view: JobView) -> str:

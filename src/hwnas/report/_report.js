@@ -72,7 +72,7 @@ function header() {
   const limits = limited ? data.budget_texts : ["no constraint"];
   const facts = [
     ["space", data.space.name, `${data.size_text} archs, fingerprint ${data.space.fingerprint.slice(0, 12)}`],
-    ["strategy", data.strategy, `seed ${data.seed}`],
+    data.parent === null ? ["strategy", data.strategy, `seed ${data.seed}`] : ["trials of", data.parent, `seed ${data.seed}`],
     ["trials", `${counts.complete} of ${data.trials_asked} complete`,
       `${counts.feasible} feasible, ${counts.failed} failed${counts.running ? `, ${counts.running} running` : ""}`],
     ["objective", data.objectives.map((goal) => `${goal.direction} ${goal.name}`).join(", ") || "none", `metric ${data.metric}`],
@@ -80,7 +80,7 @@ function header() {
     ["created", data.created_text, ""],
   ];
   return html("header", {}, [
-    html("p", { class: "soft" }, "hwnas search report"),
+    html("p", { class: "soft" }, `hwnas ${data.kind} report`),
     html("div", { class: "head" }, [html("h1", {}, data.name), html("span", { class: `pill${state[1]}` }, state[0])]),
     html("ul", { class: "chips", "aria-label": "budget" }, limits.map((text) => html("li", {}, html("code", {}, text)))),
     html("dl", { class: "facts" }, facts.map(([name, value, more]) =>
@@ -159,10 +159,8 @@ function meter(column, limit, trial, value) {
 
 // Charts.
 
-function told(element, trial) {
-  const lines = [`trial ${trial.number}: ${statusOf(trial)}`];
-  for (const column of plotted) if (textOf(column, trial)) lines.push(`${column.label}: ${textOf(column, trial)}`);
-  if (trial.failure) lines.push(`${trial.failure.kind}: ${trial.failure.reason}`);
+// An element that shows lines where the pointer is.
+function hint(element, lines) {
   element.addEventListener("pointermove", (event) => {
     tip.textContent = lines.join("\n");
     tip.hidden = false;
@@ -171,6 +169,14 @@ function told(element, trial) {
     tip.style.top = `${Math.max(4, Math.min(event.clientY + 12, innerHeight - tip.offsetHeight - 8))}px`;
   });
   element.addEventListener("pointerleave", () => { tip.hidden = true; });
+  return element;
+}
+
+function told(element, trial) {
+  const lines = [`trial ${trial.number}: ${statusOf(trial)}`];
+  for (const column of plotted) if (textOf(column, trial)) lines.push(`${column.label}: ${textOf(column, trial)}`);
+  if (trial.failure) lines.push(`${trial.failure.kind}: ${trial.failure.reason}`);
+  hint(element, lines);
   element.addEventListener("click", () => reveal(trial.number));
   return element;
 }
@@ -393,6 +399,7 @@ document.getElementById("report").append(...[
   header(),
   best(),
   html("div", { class: "charts" }, [tradeOff(), progress()]),
+  ...data.stages.map(stages),
   trialsTable(),
   failures(),
   foot(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwnas.cost import METRICS
@@ -62,6 +62,12 @@ def compare_stages(view: JobView) -> Stages | None:
     both = [(before, after) for before, after in pairs if after and after.state == "complete"]
     names = (view.metric, "reward", *_others(view))
     return Stages(tuple(pairs), names, tuple(_correlation(name, both) for name in names))
+
+
+def both_stages(view: JobView) -> JobView:
+    """A train job with the search's trials among its own: its columns suit both stages."""
+    before = view.parent.trials if view.parent else ()
+    return replace(view, trials=(*before, *view.trials))
 
 
 def _others(view: JobView) -> list[str]:

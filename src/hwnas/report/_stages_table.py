@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hwnas.report._columns import columns, reward_decimals
-from hwnas.report._stages import ENOUGH, Correlation, compare_stages
+from hwnas.report._stages import ENOUGH, Correlation, both_stages, compare_stages
 from hwnas.report._table import cell, heading
 from hwnas.report._text import fixed, one_line
 
@@ -24,8 +23,7 @@ def stages_table(view: JobView) -> RenderableType:
     how well the ranks of both stages agree. `view` is a train job's."""
     stages = compare_stages(view)
     assert stages is not None
-    before = tuple(one for one, _ in stages.pairs)
-    both = replace(view, trials=(*before, *view.trials))  # units and decimals that suit both
+    both = both_stages(view)
     known = {column.name: column for column in columns(both) if column.kind != "decision"}
     decimals = reward_decimals(both)
 
