@@ -99,7 +99,7 @@ def test_a_trial_without_a_sign_of_life(
 ) -> None:
     """It is stale, not failed; its successor's result counts, whatever it does later."""
     apart = "command?detached=true&lease=3:setsid {trial} & "
-    process = start(folder, *search("--trials", "1", "--set", "pause=2", executor=apart)[1:])
+    process = start(folder, *search("--trials", "1", "--set", "pause=3", executor=apart)[1:])
     wait_for(lambda: trained(folder) == 1, process)
     lost = family_of(process_of(folder, "0/1"))
     for pid in lost if sent == signal.SIGKILL else lost[:1]:
@@ -110,10 +110,12 @@ def test_a_trial_without_a_sign_of_life(
     (trial,) = trials_of(hwnas)
     assert (trial["state"], trial["stale"], trial["failure"]) == ("complete", 1, None)
     assert trained(folder) == 2
+    assert not (folder / "job/attempts/0").exists()
     files = {p: p.read_bytes() for p in (folder / "job/trials/0").rglob("*") if p.is_file()}
     if sent == signal.SIGSTOP:
         os.kill(lost[0], signal.SIGCONT)
     wait_for(lambda: not any(alive(pid) for pid in lost), seconds=60)
+    assert not (folder / "job/attempts/0/1/outcome.json").exists()
     assert files == {p: p.read_bytes() for p in (folder / "job/trials/0").rglob("*") if p.is_file()}
 
 

@@ -66,7 +66,8 @@ class Attempt:
 
     `outcome.json` is created once, by whoever comes first: the process that trains, or the
     coordinator when it gives the attempt up. So there is one answer, and what a process that was
-    given up writes later does not count. It sees that within a second or so, and ends.
+    given up writes later does not count. It sees that within a second or so, and ends. When the
+    trial is trained its attempts are removed.
     """
 
     def __init__(self, job: Job, trial: int, number: int) -> None:
@@ -87,7 +88,7 @@ class Attempt:
         found = [
             int(parts[2])
             for parts in (name.split("/") for name in Store(job.folder).names(f"{ROOM}/{trial}"))
-            if len(parts) == 4 and parts[3] == "order.json"
+            if len(parts) == 4 and parts[2].isdecimal() and parts[3] == "order.json"
         ]
         return cls(job, trial, max(found)) if found else None
 
@@ -108,7 +109,12 @@ class Attempt:
 
         A scheduler may run a command twice.
         """
-        return self.store.create(f"{self.prefix}/claim", name.encode()) and self.outcome() is None
+        return self.store.create(f"{self.prefix}/claim", name.encode()) and self.wanted
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it may still count: nobody has given it up, and the trial is not trained."""
+        return self.order() is not None and self.outcome() is None
 
     @property
     def begun(self) -> bool:

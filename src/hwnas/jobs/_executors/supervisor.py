@@ -60,7 +60,7 @@ def train_attempt(job: Job, trial: int, number: int | None = None) -> Outcome:
         outcome = Outcome(status="failed", kind="stale", reason=f"its command got {error}")
     finally:
         pulse.stop(remove=True)
-    return attempt.end(outcome)
+    return attempt.end(outcome) if attempt.wanted else Outcome(status="cancelled")
 
 
 def _train(job: Job, attempt: Attempt, order: Order) -> Outcome:
@@ -102,7 +102,7 @@ def _follow(executor: LocalExecutor, attempt: Attempt, reports: list[Report]) ->
             if news:
                 attempt.tell(reports)
                 news = False
-            if attempt.outcome() is not None:
+            if not attempt.wanted:
                 return Outcome(status="cancelled")
             if attempt.asked_to_stop:
                 executor.stop(attempt.trial)
