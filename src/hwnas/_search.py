@@ -23,7 +23,7 @@ from hwnas.zoo import load_space
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget
-    from hwnas.jobs import ExecutorFactory, JobView, OwnCost, TrialRecord
+    from hwnas.jobs import ExecutorFactory, JobView, OwnCost, TrialRecord, WithWorkers
     from hwnas.report import Stages
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
@@ -140,6 +140,7 @@ def search(
     storage: str | None = None,
     resume: bool = False,
     accept_code_change: bool = False,
+    with_workers: WithWorkers | int | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Search `space` for the network of the highest reward that keeps `budget`.
@@ -184,6 +185,9 @@ def search(
             the folder, save that `trials`, `parallel`, `executor` and the limits on failures and
             time, if given, replace what was asked for before.
         accept_code_change: resume although the code that builds the networks has changed.
+        with_workers: how many workers to start on this machine for each device `NAME=queue`; they
+            end with the search. `hwnas.jobs.WithWorkers` also says how they measure. If one cannot
+            start, no trial does.
         observer: told of what happens.
 
     Returns:
@@ -195,6 +199,7 @@ def search(
     """
     from hwnas.budget import make_reward
     from hwnas.jobs import (
+        WithWorkers,
         candidates_of,
         check_predicted,
         check_request,
@@ -215,6 +220,8 @@ def search(
         options = {**task.defaults, **(options or {})}
     named = executor if isinstance(executor, str) else None
     make = None if isinstance(executor, str) else executor
+    if isinstance(with_workers, int):
+        with_workers = WithWorkers(with_workers)
     where = Path(folder) if folder is not None else new_folder(reference or "search")
     inputs = (1, *shape) if shape else ()
     candidates = None
@@ -267,10 +274,14 @@ def search(
         )
         check_trainer(trainer, spec.trainer_options)
         check_request(spec)
+        if with_workers is not None:
+            with_workers.check(spec)
         check_predicted(own, spec)
         candidates = candidates_of(spec, found, own)
         job = Job.create(where, spec)
-    view = run_search(job, found, trainer, task, judge, observer, own, candidates, make)
+    view = run_search(
+        job, found, trainer, task, judge, observer, own, candidates, make, with_workers
+    )
     return Result(view, found, task)
 
 
@@ -285,6 +296,7 @@ def resume_search(
     retries: int | None = None,
     time_limit: float | None = None,
     accept_code_change: bool = False,
+    with_workers: WithWorkers | int | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Go on with a job that was started by references, from its folder alone.
@@ -316,6 +328,7 @@ def resume_search(
         folder=folder,
         resume=True,
         accept_code_change=accept_code_change,
+        with_workers=with_workers,
         observer=observer,
     )
 

@@ -30,6 +30,7 @@ from hwnas.errors import UsageError
 if TYPE_CHECKING:
     from hwnas._search import Result
     from hwnas.cli._progress import Progress
+    from hwnas.jobs import WithWorkers
 
 EPILOG = (
     "Example: hwnas search digits_cnn --task digits --budget 'latency <= 0.5 ms, params <= 20 k' "
@@ -50,6 +51,9 @@ _WITH_RESUME = {
     "retries",
     "time_limit",
     "accept_code_change",
+    "with_workers",
+    "worker_device",
+    "evaluator",
     "json",
 }
 
@@ -121,6 +125,32 @@ def search(
             metavar="DEVICE",
             help=f"{DEVICE_HELP}; may be repeated, and the first is meant where the budget names "
             "none.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    with_workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Start so many workers here for each device NAME=queue; they end with the search.",
+            show_default=False,
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    worker_device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DEVICE",
+            help="How models run on these workers: NAME=RUNTIME?threads=2, as in hwnas worker; may "
+            "be repeated.",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:CLASS",
+            help="What these workers do with models: a subclass of hwnas.jobs.Evaluator.",
             rich_help_panel=_BUDGET,
         ),
     ] = None,
@@ -234,6 +264,8 @@ def search(
     else:
         folder = job or _search.new_folder(space)
 
+    workers = _workers(with_workers, worker_device or [], evaluator)
+
     def run(progress: Progress) -> Result:
         if resume:
             return _search.resume_search(
@@ -246,6 +278,7 @@ def search(
                 retries=retries,
                 time_limit=time_limit,
                 accept_code_change=accept_code_change,
+                with_workers=workers,
                 observer=progress,
             )
         assert space is not None
@@ -273,7 +306,18 @@ def search(
             time_limit=time_limit,
             folder=folder,
             storage=storage,
+            with_workers=workers,
             observer=progress,
         )
 
     run_job(run, folder, command("search", "--resume", "--job", folder), json=json)
+
+
+def _workers(count: int | None, devices: list[str], evaluator: str | None) -> WithWorkers | None:
+    from hwnas.jobs import WithWorkers
+
+    if count is None:
+        if devices or evaluator is not None:
+            raise UsageError("--worker-device and --evaluator go with --with-workers N")
+        return None
+    return WithWorkers(count, tuple(devices), evaluator)

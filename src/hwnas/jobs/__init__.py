@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hwnas.jobs._companions import Companion, Companions
 from hwnas.jobs._job import Job
 from hwnas.jobs._life import LifeCycle
 from hwnas.jobs._meter import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._executors.choice import make_executor as make_executor
     from hwnas.jobs._executors.supervisor import train_attempt as train_attempt
     from hwnas.jobs._limits import candidates_of as candidates_of
+    from hwnas.jobs._local_workers import WithWorkers as WithWorkers
     from hwnas.jobs._own_costs import OwnCost as OwnCost
     from hwnas.jobs._own_costs import own_costs as own_costs
     from hwnas.jobs._own_costs import resumed_costs as resumed_costs
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchProgress",
     "Claims",
+    "Companion",
+    "Companions",
     "DeviceEvaluator",
     "DeviceRegistry",
     "DeviceSpec",
@@ -83,6 +87,7 @@ __all__ = [
     "TrialFolder",
     "TrialRecord",
     "Watch",
+    "WithWorkers",
     "adapt",
     "at_hand",
     "candidates_for",
@@ -128,6 +133,7 @@ _LAZY = {
     "QueueDevice": "hwnas.jobs._queue.queue_device",
     "QueueWorker": "hwnas.jobs._queue.worker",
     "OwnCost": "hwnas.jobs._own_costs",
+    "WithWorkers": "hwnas.jobs._local_workers",
     "at_hand": "hwnas.jobs._check",
     "adapt": "hwnas.jobs._adapt",
     "candidates_for": "hwnas.jobs._adapt",

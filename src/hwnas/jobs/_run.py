@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
     from hwnas.cost import Cost
     from hwnas.jobs._job import Job
+    from hwnas.jobs._local_workers import WithWorkers
     from hwnas.jobs._records import JobView
     from hwnas.jobs._spec import DeviceSpec
     from hwnas.space import SearchSpace
@@ -45,12 +46,13 @@ def run_search(
     costs: Mapping[str, Cost] | None = None,
     candidates: Candidates | None = None,
     executor: ExecutorFactory | None = None,
+    workers: WithWorkers | None = None,
 ) -> JobView:
     """Run `job` until its trials are done and its winner is chosen; go on where it was cut off.
 
     `costs` are those of the user's own that the request names, `candidates` those of
     `candidates_of`, if the caller has made them already; `executor` makes what trains, by default
-    the one that the request names.
+    the one that the request names. `workers` are started on this machine and end with this call.
 
     Raises:
         InfeasibleError: no arch keeps the budget's limits on computed costs.
@@ -73,7 +75,14 @@ def run_search(
     if candidates is None:
         candidates = candidates_of(spec, space, costs or {})
     known = _references(costs or {}, keys) | (spec.parent.references if spec.parent else {})
-    with job.running(), living(job.life, _ask_workers(job)) as stopping:
+    if workers is not None:
+        workers.check(spec)
+    with ExitStack() as stack:
+        stack.enter_context(job.running())
+        stopping = stack.enter_context(living(job.life, _ask_workers(job)))
+        if workers is not None:
+            watcher.phase("starting workers")
+            stack.enter_context(workers.started(job))
         remember_references(job, known)
         _train_all(
             job,

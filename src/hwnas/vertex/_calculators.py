@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 
-from hwnas._kept import Kept
-from hwnas.errors import JobError
+from hwnas.jobs import Companion, Companions
 from hwnas.vertex._flags import as_words
-from hwnas.vertex._programs import Launch, Program
-
-_LOOK = 0.1  # seconds between looks
+from hwnas.vertex._programs import Program
 
 
-class Calculators:
+class Calculators(Companions):
     """The calculators of a job: they run inside the `with` block.
 
     Entered, all of them are ready, or none is left running. At the end each is asked to end, which
@@ -32,7 +28,8 @@ class Calculators:
         stop_limit: seconds from being asked to end to being killed.
 
     Raises:
-        JobError: on entering, one of them cannot be started, or ends, or is not ready in time.
+        JobError: the program is not there; or on entering, one of them cannot be started, or ends,
+            or is not ready in time.
     """
 
     def __init__(
@@ -47,64 +44,19 @@ class Calculators:
         start_limit: float = 120.0,
         stop_limit: float = 30.0,
     ) -> None:
-        self._program, self._flags, self._count = program, dict(flags), count
-        self._env, self._logs, self._ready = env, logs, ready
-        self._start_limit, self._stop_limit = start_limit, stop_limit
-        self._running: list[tuple[Kept, Launch]] = []
-
-    def __enter__(self) -> Calculators:
-        self._program.check()
-        try:
-            for number in range(self._count):
-                self._start(number)
-            self._wait_until_ready()
-        except BaseException:
-            self._stop_all()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop_all()
-
-    def _start(self, number: int) -> None:
-        place = {"latency_worker_id": number, "num_latency_workers": self._count}
-        launch = self._program.launch(as_words({**self._flags, **place}), self._env)
-        log = self._logs / f"latency_calculator_{number}.log"
-        self._running.append((Kept(launch.argv, env=launch.env, log=log), launch))
-
-    def _wait_until_ready(self) -> None:
-        end = time.monotonic() + self._start_limit
-        waiting = set(range(self._count))
-        while waiting:
-            for number in sorted(waiting):
-                process = self._running[number][0]
-                if process.code is not None:
-                    raise JobError(
-                        f"latency calculator {number} ended with code {process.code} before it "
-                        f"was ready: {process.last_line() or 'it printed nothing'} "
-                        f"(see {process.log})"
-                    )
-                if self._ready(number):
-                    waiting.discard(number)
-            if waiting and time.monotonic() >= end:
-                log = self._running[min(waiting)][0].log
-                raise JobError(
-                    f"latency calculator {min(waiting)} is not ready after "
-                    f"{self._start_limit:g} s (see {log})"
+        program.check()
+        programs = []
+        for number in range(count):
+            place = {"latency_worker_id": number, "num_latency_workers": count}
+            launch = program.launch(as_words({**flags, **place}), env)
+            programs.append(
+                Companion(
+                    name=f"latency calculator {number}",
+                    argv=launch.argv,
+                    env=launch.env,
+                    log=logs / f"latency_calculator_{number}.log",
+                    ready=partial(ready, number),
+                    clean_up=launch.clean_up,
                 )
-            time.sleep(_LOOK if waiting else 0)
-
-    def _stop_all(self) -> None:
-        for process, _ in self._running:
-            process.terminate()
-        end = time.monotonic() + self._stop_limit
-        for process, launch in self._running:
-            if process.wait(max(0.0, end - time.monotonic())) is None:
-                process.kill()
-                launch.clean_up()
-        self._running.clear()
+            )
+        super().__init__(programs, start_limit=start_limit, stop_limit=stop_limit)
