@@ -23,7 +23,7 @@ from hwnas.jobs import Executor, make_executor
         ("command", "template: .*required"),
         ("command:srun", r"it needs \{trial\}"),
         ("command:srun {trail}", r"'\{trail\}' is not known; there are \{trial\}"),
-        ("command?lease=0:{trial}", "lease: it should be greater than 0"),
+        ("command?lease=0:{trial}", "lease: it should be greater than or equal to 3"),
         ("local:sh", "nothing may follow a colon"),
     ],
 )

@@ -44,13 +44,13 @@ class CommandOptions(ExecutorOptions):
 
     Attributes:
         template: a shell command with `{trial}`, or with `{job}` and `{number}`.
-        lease: seconds without a sign of life after which a trial is stale.
+        lease: seconds without a sign of life after which a trial is stale; 3 at least.
         detached: the command hands the trial on and ends, as `sbatch` does.
         threads: of each trial; by default as many as its process may use.
     """
 
     template: str
-    lease: float = Field(default=30.0, gt=0)
+    lease: float = Field(default=30.0, ge=3)
     detached: bool = False
     threads: int | None = Field(default=None, ge=1)
 
@@ -221,7 +221,7 @@ class CommandExecutor(Executor):
 
     def _outcome(self, run: _Run) -> Outcome:
         attempt, watch = run.attempt, Watch()
-        told, begun = 0, False
+        told, begun, looked = 0, False, time.monotonic()
         while True:
             code = run.process.poll() if run.process else None
             outcome = attempt.outcome()
@@ -233,6 +233,9 @@ class CommandExecutor(Executor):
             ended = "" if code is None else f"; its command ended with exit code {code}"
             if outcome is not None:
                 return outcome
+            if time.monotonic() - looked > self.options.lease:
+                watch = Watch()  # the store was away, for the trial's process as well
+            looked = time.monotonic()
             if begun:
                 silence = watch.silence(attempt.beat, attempt.alive())
                 if silence >= self.options.lease:
