@@ -41,7 +41,7 @@ class Result:
 
     @classmethod
     def open(cls, folder: str | Path, space: SearchSpace | None = None) -> Result:
-        """The result of the job in `folder`.
+        """The result of the job in `folder`, which may be the URL of a store.
 
         `space` must be given where the search was started with an object that cannot be imported.
 
@@ -50,14 +50,19 @@ class Result:
         """
         from hwnas.jobs import read_job
 
-        job = Job.open(Path(folder))
+        job = Job.open(folder)
         task = open_task(job.spec.task)
         return cls(read_job(folder), space or job_space(job, task), task)
 
     @property
     def folder(self) -> Path:
-        """Where everything is."""
+        """Where everything is; of a job in a store what this machine has of it."""
         return self.view.folder
+
+    @property
+    def job(self) -> str:
+        """The job's folder, or the URL of its store."""
+        return self.view.where
 
     @property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -80,7 +85,7 @@ class Result:
         for trial in self.view.trials:
             if trial.number == number:
                 return trial
-        raise JobError(f"no trial of {self.folder} was completed")
+        raise JobError(f"no trial of {self.job} was completed")
 
     @property
     def stages(self) -> Stages | None:
@@ -178,7 +183,8 @@ def search(
             default. What its trainer left in `report.folder` is still there.
         time_limit: seconds after which no trial is started any more, and those that run are asked
             to stop; the winner is then chosen among those that ended.
-        folder: the job's folder; by default a new one under `runs/`.
+        folder: the job's folder, or the URL of a store (`s3://`, `gs://`, `az://`, `file://`) that
+            other machines see; by default a new folder under `runs/`.
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
         resume: go on with the job in `folder`, or start it if there is none. Give the same space
             and trainer, and the reward, costs and executor that are objects; all else is read from
@@ -222,10 +228,10 @@ def search(
     make = None if isinstance(executor, str) else executor
     if isinstance(with_workers, int):
         with_workers = WithWorkers(with_workers)
-    where = Path(folder) if folder is not None else new_folder(reference or "search")
+    where = folder if folder is not None else new_folder(reference or "search")
     inputs = (1, *shape) if shape else ()
     candidates = None
-    if resume and (where / "job.json").exists():
+    if resume and Job.exists(where):
         job = Job.open(where)
         check_code(job, found, accept_code_change)
         if named is not None:
@@ -247,7 +253,7 @@ def search(
         listed = tuple(d if isinstance(d, DeviceSpec) else find_device(d) for d in devices)
         declared = tuple(getattr(trainer, "metrics", ()))
         spec = make_spec(
-            name=where.name,
+            name=Job.name_at(where),
             space=_space_info(found, reference),
             trainer=ready,
             trainer_options=dict(options or {}),
@@ -278,7 +284,7 @@ def search(
             with_workers.check(spec)
         check_predicted(own, spec)
         candidates = candidates_of(spec, found, own)
-        job = Job.create(where, spec)
+        job = Job.create(where, spec, found)
     view = run_search(
         job, found, trainer, task, judge, observer, own, candidates, make, with_workers
     )
@@ -305,7 +311,7 @@ def resume_search(
         JobError: the job was started with objects; call `search(..., resume=True)` with them. Or
             it is a train job.
     """
-    job = Job.open(Path(folder))
+    job = Job.open(folder)
     if job.spec.parent is not None:
         raise JobError(f"{folder} is a train job; go on with it by hwnas train --resume")
     task = open_task(job.spec.task)
@@ -338,7 +344,7 @@ def job_space(job: Job, task: Task | None) -> SearchSpace:
     reference = job.spec.space.reference
     if reference is None:
         raise JobError(
-            f"{job.folder} was started with a space object; from the program that made it, call "
+            f"{job.where} was started with a space object; from the program that made it, call "
             "hwnas.Result.open(folder, space) or hwnas.search(..., resume=True)"
         )
     return load_space(reference, job.spec.input_shape, task.num_classes if task else None)
@@ -390,7 +396,7 @@ def make_spec(**fields: Any) -> JobSpec:
 def check_code(job: Job, space: SearchSpace, accept: bool) -> None:
     if space.code_hash != job.spec.space.code_hash and not accept:
         raise JobError(
-            f"the code that builds the networks has changed since {job.folder} was started; "
+            f"the code that builds the networks has changed since {job.where} was started; "
             "add --accept-code-change if its results still hold, or start a new job"
         )
 

@@ -95,7 +95,7 @@ def train(
         check_predicted,
         check_request,
         choose,
-        new_train_folder,
+        new_train_place,
         parent_of,
         read_job,
         resumed_costs,
@@ -104,7 +104,7 @@ def train(
     )
     from hwnas.tasks import check_trainer
 
-    if resume and folder is not None and (Path(folder) / "job.json").exists():
+    if resume and folder is not None and Job.exists(folder):
         return resume_train(
             folder,
             train=train,
@@ -120,7 +120,7 @@ def train(
             accept_code_change=accept_code_change,
             observer=observer,
         )
-    parent = Job.open(Path(job))
+    parent = Job.open(job)
     spec = parent.spec
     if spec.parent is not None:
         raise JobError(f"{job} is a train job itself; give its search, {spec.parent.job}")
@@ -140,7 +140,7 @@ def train(
     if named is None and make is None:
         raise JobError(f"{job} was searched with an executor object; give one (--executor)")
     chosen = choose(read_job(job), trials, top, pareto)
-    where = Path(folder) if folder is not None else new_train_folder(parent.folder)
+    where = str(folder) if folder is not None else new_train_place(parent)
     own = resumed_costs(parent, costs, found, (1, *spec.input_shape) if spec.input_shape else ())
     judge = make_reward(spec.reward if reward is None else reward)
     own_options = spec.trainer_options if train is None else {}
@@ -165,7 +165,7 @@ def train(
     check_trainer(trainer, asked.trainer_options)
     check_request(asked)
     check_predicted(own, asked)
-    train_job = Job.create(where, asked)
+    train_job = Job.create(where, asked, found)
     view = run_search(train_job, found, trainer, used, judge, observer, own, executor=make)
     return Result(view, found, used)
 
@@ -191,7 +191,7 @@ def resume_train(
     Raises:
         JobError: there is no train job, or it was started with objects that are not given again.
     """
-    job = Job.open(Path(folder))
+    job = Job.open(folder)
     spec = job.spec
     if spec.parent is None:
         raise JobError(f"{folder} is a search; go on with it by hwnas search --resume")

@@ -23,6 +23,7 @@ def job(trials: tuple[TrialRecord, ...] = (), **changes: Any) -> JobView:
     nearest = min(ended, key=lambda t: sum(max(v, 0) for v in t.violations.values()), default=None)
     facts: dict[str, Any] = {
         "name": "digits-under-budget",
+        "where": "runs/digits",
         "folder": Path("runs/digits"),
         "budget": BUDGET,
         "objectives": (("reward", "max"),),

@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from hwnas.cli._console import command, say
+from hwnas.cli._options import JOB_HELP
 
 
 def cancel(
-    job: Annotated[
-        str, typer.Argument(metavar="JOB", help="The job's folder.", show_default=False)
-    ],
+    job: Annotated[str, typer.Argument(metavar="JOB", help=JOB_HELP, show_default=False)],
 ) -> None:
     """Ask a running search to stop, from any machine that sees its job.
 

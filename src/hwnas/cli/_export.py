@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from hwnas.cli._console import NOTHING_FEASIBLE, command, say
+from hwnas.cli._options import JOB_HELP
 
 
 def export(
-    job: Annotated[
-        Path, typer.Argument(metavar="JOB", help="The job's folder.", show_default=False)
-    ],
+    job: Annotated[str, typer.Argument(metavar="JOB", help=JOB_HELP, show_default=False)],
     path: Annotated[
         Path, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -82,14 +81,14 @@ TimeLimitOption = Annotated[
 ]
 
 
-def job_to_resume(context: typer.Context, job: Path | None, allowed: Collection[str]) -> Path:
+def job_to_resume(context: typer.Context, job: str | None, allowed: Collection[str]) -> str:
     """The job that `--resume` goes on with; beside it only `allowed` parameters may be given.
 
     Raises:
         UsageError: there is no `--job`, or another parameter is given.
     """
     if job is None:
-        raise UsageError("--resume needs the job's folder: --job FOLDER")
+        raise UsageError("--resume needs the job: --job JOB")
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
     if extra := sorted(given - set(allowed)):

@@ -20,6 +20,8 @@ class DistributionName(str, Enum):
 DRAWN = {"decisions": "each decision uniform", "archs": "each arch as likely as any other"}
 """The distributions in words."""
 
+JOB_HELP = "The job: its folder, or the URL of a store: s3://bucket/path, gs://, az://, file://."
+
 SpaceArgument = Annotated[
     str,
     typer.Argument(

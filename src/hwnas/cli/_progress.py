@@ -65,7 +65,7 @@ class Progress(Observer):
             what = f"training trials of {spec.parent.name} in full ({numbers})"
         self._say(
             f"{what}{budget}: {count_text(spec.trials, 'trial')}{before}, {spec.parallel} at a "
-            f"time, in {job.folder}",
+            f"time, in {job.where}",
             keep=True,
         )
 
@@ -118,7 +118,7 @@ class Progress(Observer):
         """Count the trials of an earlier run."""
         from hwnas.jobs import read_job
 
-        for record in read_job(job.folder).trials:
+        for record in read_job(job.where).trials:
             if record.state != "running":
                 self._count(record)
 

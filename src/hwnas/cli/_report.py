@@ -8,17 +8,17 @@ from typing import Annotated
 import typer
 
 from hwnas.cli._console import say
+from hwnas.cli._options import JOB_HELP
 from hwnas.errors import UsageError
 
 
 def report(
-    job: Annotated[
-        Path, typer.Argument(metavar="JOB", help="The job's folder.", show_default=False)
-    ],
+    job: Annotated[str, typer.Argument(metavar="JOB", help=JOB_HELP, show_default=False)],
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="The file to write; by default report.html in the job's folder."
+            metavar="[FILE]",
+            help="The file to write; by default report.html, in the job's folder if any.",
         ),
     ] = None,
 ) -> None:
@@ -26,8 +26,9 @@ def report(
     from hwnas.jobs import read_job
     from hwnas.report import write_report
 
-    target = path or job / "report.html"
+    view = read_job(job)
+    target = path or (Path() if view.in_store else view.folder) / "report.html"
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name a file, such as {target / 'report.html'}")
-    write_report(read_job(job), target)
+    write_report(view, target)
     say(f"wrote {target}")

@@ -36,15 +36,17 @@ def print_result(result: Result, console: Console = out) -> None:
     best = result.best
     console.print()
     print_best(view, best, console)
-    folder = view.folder
+    job = view.where
     console.print()
     say("next:", console)
-    for words in (("report", folder), ("export", folder, _beside(view)), ("show", folder)):
+    for words in (("report", job), ("export", job, _beside(view)), ("show", job)):
         say(f"  {command(*words)}", console)
 
 
 def _beside(view: JobView) -> str:
     """Where the winner's files go: not into the folder of a job."""
+    if view.in_store:
+        return f"{view.name}-winner"
     folder = view.folder
     if view.parent is not None and folder.parent.name == "train":
         return f"{folder.parents[1]}-train-{folder.name}-winner"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,11 +15,12 @@ if TYPE_CHECKING:
     from hwnas._search import Result
 
 
-def run_job(run: Callable[[Progress], Result], folder: Path, again: str, *, json: bool) -> None:
+def run_job(run: Callable[[Progress], Result], job: str, again: str, *, json: bool) -> None:
     """Run it, print the result, and exit with 3 where nothing keeps the budget.
 
     Args:
-        run: runs the job in `folder` to its end.
+        run: runs the job to its end.
+        job: its folder or URL.
         again: the command that goes on with it.
         json: print JSON, and nothing else.
     """
@@ -32,10 +32,10 @@ def run_job(run: Callable[[Progress], Result], folder: Path, again: str, *, json
             result = run(progress)
     except KeyboardInterrupt:
         nothing = " before it began; nothing was written"
-        say(f"interrupted{_to_go_on(folder, again) or nothing}", err)
+        say(f"interrupted{_to_go_on(job, again) or nothing}", err)
         raise typer.Exit(INTERRUPTED) from None
     except StoreError as error:
-        raise StoreError(f"{error}{_to_go_on(folder, again)}") from error
+        raise StoreError(f"{error}{_to_go_on(job, again)}") from error
     if json:
         print_json(to_json(result.view))
     else:
@@ -45,7 +45,12 @@ def run_job(run: Callable[[Progress], Result], folder: Path, again: str, *, json
         raise typer.Exit(NOTHING_FEASIBLE)
 
 
-def _to_go_on(folder: Path, again: str) -> str:
+def _to_go_on(job: str, again: str) -> str:
     """How to go on with what was begun; nothing where nothing was."""
-    begun = (folder / "job.json").exists()
+    from hwnas.jobs import Job
+
+    try:
+        begun = Job.exists(job)
+    except StoreError:  # what went wrong may be just that
+        begun = True
     return f"; what is done is kept, go on with: {again}" if begun else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +23,7 @@ from hwnas.cli._job_options import (
     job_to_resume,
     read_options,
 )
-from hwnas.cli._options import COST_HELP, DEVICE_HELP
+from hwnas.cli._options import COST_HELP, DEVICE_HELP, JOB_HELP
 from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -212,10 +211,10 @@ def search(
         ),
     ] = 0,
     job: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="JOB",
-            help="The job's folder; by default a new one under runs/.",
+            help=f"{JOB_HELP} By default a new folder under runs/.",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -262,7 +261,7 @@ def search(
     elif space is None:
         raise UsageError("name a space, for example: hwnas search digits_cnn --task digits")
     else:
-        folder = job or _search.new_folder(space)
+        folder = job or str(_search.new_folder(space))
 
     workers = _workers(with_workers, worker_device or [], evaluator)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hwnas.cli._console import command, count_text, print_json, print_wide, say
+from hwnas.cli._options import JOB_HELP
 from hwnas.report import one_line
 
 if TYPE_CHECKING:
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    job: Annotated[
-        Path, typer.Argument(metavar="JOB", help="The job's folder.", show_default=False)
-    ],
+    job: Annotated[str, typer.Argument(metavar="JOB", help=JOB_HELP, show_default=False)],
     everything: Annotated[
         bool, typer.Option("--all", metavar="", help="Every cost, metric and decision.")
     ] = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,7 +49,7 @@ _WITH_RESUME = {
 def train(
     context: typer.Context,
     job: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="JOB", help="The search; with --resume the train job.", show_default=False
         ),
@@ -117,10 +116,10 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FOLDER",
-            help="The train job's folder; by default train/1, train/2 ... in the search's.",
+            metavar="JOB",
+            help="Where the train job is kept; by default train/1, train/2 ... in the search's.",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -151,14 +150,14 @@ def train(
     """Train chosen trials of a search in full, measure them again, and compare (stage 2)."""
     from hwnas import _train
     from hwnas.cli._run_job import run_job
-    from hwnas.jobs import Job, new_train_folder
+    from hwnas.jobs import Job, new_train_place
 
     if resume:
         folder = job_to_resume(context, job, _WITH_RESUME)
     elif job is None:
         raise UsageError("name a search, for example: hwnas train --job runs/digits --top 5")
     else:
-        folder = out or new_train_folder(job)
+        folder = out or new_train_place(Job.open(job))
 
     def run(progress: Progress) -> Result:
         if resume:

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from hwnas.cli._console import ERROR, say
+from hwnas.cli._options import JOB_HELP
 from hwnas.errors import UsageError
 
 
 def trial(
     job: Annotated[
-        Path,
-        typer.Option(metavar="JOB", help="The job's folder.", show_default=False),
+        str,
+        typer.Option(metavar="JOB", help=JOB_HELP, show_default=False),
     ],
     trial: Annotated[
         int, typer.Option(min=0, metavar="N", help="The trial's number.", show_default=False)
@@ -41,7 +42,7 @@ def trial(
     """
     from hwnas.jobs import Job, train_attempt
 
-    here = Job.open(job.absolute())
+    here = Job.open(Job.open(job).address)
     if cwd is not None:
         if not cwd.is_dir():
             raise UsageError(f"there is no folder {cwd} (--cwd)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwnas.cli._console import say
+from hwnas.cli._options import JOB_HELP
 from hwnas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def worker(
         list[str],
         typer.Option(
             metavar="URL",
-            help="The job's folder, or its store: s3://, gs://, az:// or file://; may be repeated.",
+            help=f"{JOB_HELP} May be repeated.",
             show_default=False,
         ),
     ],

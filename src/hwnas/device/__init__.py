@@ -12,6 +12,7 @@ from hwnas.device._inputs import per_model
 from hwnas.device._item import Item
 from hwnas.device._local import LocalDevice
 from hwnas.device._measurement import Canary, Environment, Measurement, Percentiles, TrimmedMean
+from hwnas.device._paths import cache_folder
 from hwnas.device._remote.remote import RemoteDevice
 from hwnas.device._runtimes.export import check_onnx, export_onnx
 from hwnas.device._runtimes.onnx import example_inputs
@@ -52,6 +53,7 @@ __all__ = [
     "Timing",
     "TrimmedMean",
     "WorkerDevice",
+    "cache_folder",
     "check_health",
     "check_onnx",
     "example_inputs",

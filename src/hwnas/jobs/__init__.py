@@ -22,7 +22,7 @@ from hwnas.jobs._sizing import Sizing, sizing
 from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
 from hwnas.jobs._store.lease import Claims, Lease, Pulse, Watch, last_generation
 from hwnas.jobs._store.store import Store
-from hwnas.jobs._train_jobs import choose, new_train_folder, parent_of, train_name
+from hwnas.jobs._train_jobs import choose, new_train_place, parent_of, train_name
 
 if TYPE_CHECKING:
     from hwnas.jobs._adapt import adapt as adapt
@@ -104,7 +104,7 @@ __all__ = [
     "measure_again",
     "measure_archs",
     "measured_keys",
-    "new_train_folder",
+    "new_train_place",
     "open_at_hand",
     "open_device",
     "own_costs",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
+from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hwnas.errors import HwnasError, JobError, StoreError
+from hwnas.jobs._hold import Check, JobLost
 
 if TYPE_CHECKING:
     from hwnas.jobs._store.store import Store
@@ -102,42 +104,65 @@ class LifeCycle:
         return number, self._store.read(str(number), Transition) if number else None
 
 
-@contextmanager
-def living(own: LifeCycle, others: Sequence[LifeCycle]) -> Iterator[Callable[[], bool]]:
-    """A job runs: its states, from `running` to its end, and the same in stores of its workers.
+class Living:
+    """A job that runs: its states from `running` to its end, also in stores of its workers alone.
 
-    Interrupted, killed, or stopped by a store, it is not at its end: workers wait, since it is
-    going to be resumed. The block gets a function that tells whether somebody has asked the job to
-    stop.
+    As a context: interrupted, killed, or stopped by a store, the job is not at its end; workers
+    wait, since it is going to be resumed. Once another process has taken over nothing is written.
+
+    Args:
+        check: raises `JobLost` when it was.
+        others: the life cycles in stores that workers see instead of the job's.
     """
-    _to("running", own, others)
-    asked, looked = False, time.monotonic()
 
-    def stopping() -> bool:
-        nonlocal asked, looked
-        if not asked and time.monotonic() - looked >= _LOOK_EVERY:
-            present, looked = own.now(), time.monotonic()
-            asked = present is not None and present.state == "stopping"
-        return asked
+    def __init__(self, own: LifeCycle, check: Check, others: Sequence[LifeCycle] = ()) -> None:
+        self._own, self._check, self._others = own, check, others
+        self._asked, self._looked = False, 0.0
 
-    try:
-        yield stopping
-    except KeyboardInterrupt:
-        own.turn("stopping", "interrupted")
-        raise
-    except StoreError:  # the job goes on when the store, the database or the disk is back
-        raise
-    except HwnasError as error:
-        with suppress(StoreError):  # the reason is told; that it cannot be written is no news
-            _to("failed", own, others, str(error))
-        raise
-    _to("cancelled" if stopping() else "done", own, others)
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has asked the job to stop.
 
+        Raises:
+            JobError: another process has taken over.
+        """
+        if not self._asked and time.monotonic() - self._looked >= _LOOK_EVERY:
+            with suppress(StoreError):  # out of reach for a while: what must be written will tell
+                self._look()
+            self._looked = time.monotonic()
+        return self._asked
 
-def _to(state: JobState, own: LifeCycle, others: Sequence[LifeCycle], reason: str = "") -> None:
-    own.turn(state, reason)
-    for other in others:
-        other.mirror(state)
+    def __enter__(self) -> Living:
+        self._turn("running")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._look()
+            self._turn("cancelled" if self._asked else "done")
+        elif isinstance(error, KeyboardInterrupt) and not self._asked:
+            with suppress(HwnasError):
+                self._turn("stopping", "interrupted")
+        elif isinstance(error, HwnasError) and not isinstance(error, JobLost | StoreError):
+            with suppress(HwnasError):  # the reason is told; that it cannot be written is no news
+                self._turn("failed", str(error))
+
+    def _look(self) -> None:
+        self._check()
+        present = self._own.now()
+        self._asked = present is not None and present.state == "stopping"
+
+    def _turn(self, state: JobState, reason: str = "") -> None:
+        self._check()
+        self._own.turn(state, reason)
+        if state != "stopping":
+            for other in self._others:
+                other.mirror(state)
 
 
 def _told(present: Transition | None) -> str:

@@ -54,12 +54,12 @@ def resumed_costs(
     lost = [name for name, reference in left.items() if reference is None]
     if lost:
         raise JobError(
-            f"the cost '{lost[0]}' of {job.folder} was given as an object; give it again, from the "
+            f"the cost '{lost[0]}' of {job.where} was given as an object; give it again, from the "
             "program that made it: hwnas.search(..., resume=True, costs=[...])"
         )
     again |= _loaded([reference for reference in left.values() if reference], space, inputs)
     if other := sorted(again.keys() ^ known.keys()):
-        raise JobError(f"{job.folder} was started with other costs: '{other[0]}' is not in both")
+        raise JobError(f"{job.where} was started with other costs: '{other[0]}' is not in both")
     return again
 
 

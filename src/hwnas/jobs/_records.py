@@ -81,7 +81,10 @@ class JobView:
     """
 
     name: str
+    where: str
+    """As a user names the job: a folder, or the URL of a store."""
     folder: Path
+    """What this machine works in: the job's folder, or its own part of a job in a store."""
     budget: Budget
     objectives: tuple[tuple[str, Literal["max", "min"]], ...]
     metric: str
@@ -106,6 +109,11 @@ class JobView:
     """Of a train job: the search whose trials it trains in full."""
     train_jobs: tuple[JobView, ...] = ()
     """Of a search: the train jobs inside its folder, oldest first."""
+
+    @property
+    def in_store(self) -> bool:
+        """Whether the job lies in a store, not in a folder."""
+        return "://" in self.where
 
     @property
     def complete(self) -> tuple[TrialRecord, ...]:

@@ -15,11 +15,12 @@ from hwnas.jobs._check import adapted_in, check_request
 from hwnas.jobs._executors.base import ExecutorFactory, Training
 from hwnas.jobs._executors.choice import make_executor
 from hwnas.jobs._finalists import choose_winner
-from hwnas.jobs._life import LifeCycle, living
+from hwnas.jobs._life import LifeCycle, Living
 from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._queue.asked import ask_for
+from hwnas.jobs._space_record import describe_space, what_changed
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._store.store import Store
 from hwnas.jobs._view import budget_of, view_of
@@ -64,9 +65,11 @@ def run_search(
     spec = job.spec
     watcher = observer or Observer()
     if space.fingerprint != spec.space.fingerprint:
+        before = job.space_record()
+        changes = what_changed(before, describe_space(space)) if before is not None else ""
         raise JobError(
-            f"the space is not the one that {job.folder} was started with: its decisions, choices "
-            "or conditions have changed; start a new job"
+            f"the space is not the one that {job.where} was started with: "
+            f"{changes or 'its decisions, choices or conditions have changed'}; start a new job"
         )
     budget = budget_of(spec)
     judge = reward or make_reward(spec.reward)
@@ -79,7 +82,7 @@ def run_search(
         workers.check(spec)
     with ExitStack() as stack:
         stack.enter_context(job.running())
-        stopping = stack.enter_context(living(job.life, _ask_workers(job)))
+        living = stack.enter_context(Living(job.life, job.check, _ask_workers(job)))
         if workers is not None:
             watcher.phase("starting workers")
             stack.enter_context(workers.started(job))
@@ -95,7 +98,7 @@ def run_search(
             keys,
             watcher,
             make,
-            stopping,
+            living,
         )
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
@@ -105,21 +108,24 @@ def run_search(
 def _executor_of(job: Job) -> ExecutorFactory:
     if job.spec.executor is None:
         raise JobError(
-            f"{job.folder} was started with an executor object; resume it from the program that "
+            f"{job.where} was started with an executor object; resume it from the program that "
             "made it, or name another (--executor)"
         )
     return make_executor(job.spec.executor)
 
 
 def _ask_workers(job: Job) -> list[LifeCycle]:
-    """Name the devices that workers are to serve; where those look that do not see the folder."""
+    """Name the devices that workers are to serve; where those look that do not see the job."""
     asked: dict[str, list[str]] = {}
+    stores = {job.store.url: job.store}
     for one in job.spec.devices:
         if one.runtime == QUEUE:
-            asked.setdefault(one.store or "", []).append(one.name)
+            store = job.store if one.store is None else Store(one.store)
+            stores.setdefault(store.url, store)
+            asked.setdefault(store.url, []).append(one.name)
     for url, names in asked.items():
-        ask_for(Store(url or job.folder), names)
-    return [LifeCycle(Store(url)) for url in sorted(asked) if url]
+        ask_for(stores[url], names)
+    return [LifeCycle(stores[url]) for url in sorted(asked) if url != job.store.url]
 
 
 def _references(costs: Mapping[str, Cost], keys: Mapping[str, DeviceSpec]) -> dict[str, float]:
@@ -141,7 +147,7 @@ def _train_all(
     keys: Mapping[str, DeviceSpec],
     observer: Observer,
     make: ExecutorFactory,
-    stopping: Callable[[], bool],
+    living: Living,
 ) -> None:
     import cloudpickle
     import optuna
@@ -189,7 +195,7 @@ def _train_all(
             meter,
             events,
             observer,
-            stopping,
+            lambda: living.stopping,
         )
         observer.started(job, coordinator.done)
         if candidates.filters:

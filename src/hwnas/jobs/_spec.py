@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import platform
 from datetime import datetime, timezone
-from importlib.metadata import version
-from pathlib import Path
+from importlib import metadata
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwnas import _plugins
-from hwnas._files import write_text
 from hwnas.cost import Counting
 from hwnas.errors import JobError, UsageError
 
+_SCHEMA = 2
 _VERSIONS = ("hwnas", "torch", "numpy", "optuna", "onnx", "onnxruntime")
 
 
@@ -178,13 +177,17 @@ class Parent(_Strict):
     references: dict[str, float] = Field(default_factory=dict)
 
 
+class _Versioned(BaseModel):
+    schema_version: int = 1
+
+
 class JobSpec(_Strict):
     """The request of a job; written once, before the first trial.
 
     Of a search, or of the full training of some of its trials, which `parent` tells.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str
     created: str = Field(
         default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -220,44 +223,51 @@ class JobSpec(_Strict):
     versions: dict[str, str] = Field(
         default_factory=lambda: {
             "python": platform.python_version(),
-            **{name: version(name) for name in _VERSIONS},
+            **{name: metadata.version(name) for name in _VERSIONS},
         }
     )
 
     @model_validator(mode="before")
     @classmethod
     def _older(cls, fields: Any) -> Any:
-        """Jobs written before there was `counting` say `count_bias`."""
-        if isinstance(fields, dict) and isinstance(bias := fields.get("count_bias"), bool):
-            kept = {name: value for name, value in fields.items() if name != "count_bias"}
-            return {"counting": {"bias": bias}, **kept}
-        return fields
+        """Version 1 had no executors. Before there was `counting` it said `count_bias`."""
+        if not isinstance(fields, dict) or fields.get("schema_version") != 1:
+            return fields
+        kept = {name: value for name, value in fields.items() if name != "count_bias"}
+        if isinstance(bias := fields.get("count_bias"), bool):
+            kept = {"counting": {"bias": bias}, **kept}
+        return {**kept, "schema_version": _SCHEMA}
 
     @property
     def kind(self) -> Literal["search", "train"]:
         """Whether archs are searched for, or those of a search are trained in full."""
         return "search" if self.parent is None else "train"
 
-    def write(self, path: Path) -> None:
-        """Write atomically."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
+    def to_json(self) -> bytes:
+        """As the content of `job.json`."""
+        return (
+            self.model_dump_json(indent=2).encode()
+            + b"\
+"
+        )
 
     @classmethod
-    def read(cls, path: Path) -> JobSpec:
-        """Read and check.
+    def parse(cls, data: bytes, where: str) -> JobSpec:
+        """Read and check the content of `job.json`.
 
         Raises:
-            JobError: no such file, or not a job of this version.
+            JobError: it is damaged, or was written by a newer hwnas.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            what = f"it has no {path.name}" if path.parent.is_dir() else "there is no such folder"
-            raise JobError(f"{path.parent} is not a job: {what}") from error
-        except NotADirectoryError as error:
-            raise JobError(f"{path.parent} is not a job: it is a file, not a folder") from error
+            version = _Versioned.model_validate_json(data).schema_version
+            if version > _SCHEMA:
+                raise JobError(
+                    f"{where} was written by a newer hwnas: its schema is {version}, this one "
+                    f"({metadata.version('hwnas')}) reads up to {_SCHEMA}; upgrade hwnas"
+                )
+            return cls.model_validate_json(data)
         except ValidationError as error:
-            raise JobError(f"{path} cannot be read: {first_problem(error)}") from error
+            raise JobError(f"{where} cannot be read: {first_problem(error)}") from error
 
 
 def first_problem(error: ValidationError) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.errors import JobError, UsageError
+from hwnas.jobs._job import Job
 from hwnas.jobs._spec import Chosen, Parent
 
 if TYPE_CHECKING:
-    from hwnas.jobs._job import Job
     from hwnas.jobs._records import JobView, TrialRecord
+
+
+_ROOM = "train"
 
 
 def choose(
@@ -71,7 +73,7 @@ def parent_of(job: Job, trials: Sequence[TrialRecord]) -> Parent:
     """The link from a train job to its search."""
     info = job.spec.space
     return Parent(
-        job=str(job.folder.resolve()),
+        job=job.address,
         name=job.spec.name,
         fingerprint=info.fingerprint,
         code_hash=info.code_hash,
@@ -94,19 +96,27 @@ def _as_chosen(trial: TrialRecord) -> Chosen:
     )
 
 
-def train_folders(folder: Path) -> list[Path]:
-    """The train jobs inside a search's folder, oldest first."""
-    found = [path.parent for path in (folder / "train").glob("*/job.json")]
-    return sorted(found, key=lambda path: (len(path.name), path.name))
+def train_jobs(job: Job) -> list[str]:
+    """The train jobs inside a search's place, oldest first."""
+    found = [name for name in _taken(job) if Job.exists(f"{job.where}/{_ROOM}/{name}")]
+    return [f"{job.where}/{_ROOM}/{name}" for name in sorted(found, key=lambda n: (len(n), n))]
 
 
-def train_name(parent: Job, folder: Path) -> str:
-    """What a train job in `folder` is called: by its search too where it lies in that one's."""
-    inside = folder.parent == parent.folder / "train"
-    return f"{parent.spec.name}-train-{folder.name}" if inside else folder.name
+def train_name(parent: Job, where: str) -> str:
+    """What a train job is called: by its search too where it lies in that one's place."""
+    name = Job.name_at(where)
+    inside = where == f"{parent.where}/{_ROOM}/{name}"
+    return f"{parent.spec.name}-train-{name}" if inside else name
 
 
-def new_train_folder(folder: Path) -> Path:
+def new_train_place(job: Job) -> str:
     """Where the next train job of a search goes."""
-    taken = {path.name for path in (folder / "train").glob("*")}
-    return folder / "train" / next(str(k) for k in range(1, len(taken) + 2) if str(k) not in taken)
+    taken = _taken(job)
+    free = next(str(k) for k in range(1, len(taken) + 2) if str(k) not in taken)
+    return f"{job.where}/{_ROOM}/{free}"
+
+
+def _taken(job: Job) -> set[str]:
+    if job.place.url is None:
+        return {path.name for path in (job.folder / _ROOM).glob("*")}
+    return {name.split("/")[1] for name in job.store.names(_ROOM)}

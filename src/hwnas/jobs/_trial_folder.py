@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -164,13 +164,16 @@ class TrialFolder:
         except ValidationError as error:
             raise StoreError(f"{self.where}/{RESULT} is damaged: {first_problem(error)}") from error
 
-    def fetch(self, paths: Iterable[str]) -> list[Path]:
+    def fetch(self, paths: Sequence[str]) -> list[Path]:
         """Published files, in the folder of this machine, checked.
 
         Raises:
             StoreError: nothing was published, there is no such file, or it is damaged.
         """
         manifest = self.manifest()
+        here = [self.folder / path for path in paths]
+        if manifest is None and self._store is None and all(map(Path.is_file, here)):
+            return here  # trained before there were manifests
         if manifest is None:
             raise StoreError(f"{self.where} has no {MANIFEST}: the trial is not trained")
         found = []

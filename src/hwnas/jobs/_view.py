@@ -15,7 +15,7 @@ from hwnas.jobs._attempts import STALE
 from hwnas.jobs._job import Job
 from hwnas.jobs._records import Failure, JobView, ParentView, State, TrialRecord
 from hwnas.jobs._spec import Finalist
-from hwnas.jobs._train_jobs import train_folders
+from hwnas.jobs._train_jobs import train_jobs
 from hwnas.strategy import places
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ def budget_of(spec: JobSpec) -> Budget:
     return Budget.parse(spec.budget, metrics=own) if spec.budget else Budget()
 
 
-def read_job(folder: Path | str) -> JobView:
-    """Everything that the job in `folder` has found so far; a running job can be read too.
+def read_job(where: Path | str) -> JobView:
+    """Everything that a job has found so far; one that runs can be read too.
 
     Raises:
         JobError: there is no job, or it cannot be read.
     """
-    return view_of(Job.open(Path(folder)))
+    return view_of(Job.open(where))
 
 
 def view_of(job: Job) -> JobView:
@@ -68,6 +68,7 @@ def view_of(job: Job) -> JobView:
         )
     return JobView(
         name=spec.name,
+        where=job.where,
         folder=job.folder,
         budget=budget,
         objectives=tuple((o.name, o.direction) for o in spec.objectives),
@@ -88,7 +89,7 @@ def view_of(job: Job) -> JobView:
         winner=_best(r for r in records if not finalists or str(r.number) in finalists),
         nearest=_nearest(records),
         parent=parent,
-        train_jobs=tuple(map(read_job, train_folders(job.folder))),
+        train_jobs=tuple(map(read_job, train_jobs(job))),
     )
 
 

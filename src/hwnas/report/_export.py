@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hwnas._files import write_json
 from hwnas.errors import JobError
+from hwnas.jobs import Job
 from hwnas.report._card import write_card
 from hwnas.report._card_data import CARD, Card
 
@@ -26,18 +27,18 @@ def export(view: JobView, space: SearchSpace, task: Task | None, number: int, pa
     all.
 
     Raises:
-        JobError: the trial was not completed, its files are gone, or `path` is not empty.
+        JobError: the trial was not completed, or `path` is not empty.
+        StoreError: its files are gone or damaged.
     """
     trial = _trial(view, number)
-    weights = view.folder / "trials" / str(number) / "model.safetensors"
-    if not weights.is_file():
-        raise JobError(f"{weights} is gone; trial {number} cannot be exported")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise JobError(f"{path} exists already; name a new folder")
+    job = Job.open(view.where)
+    (weights,) = job.trial(number).fetch(["model.safetensors"])
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        _fill(temporary, view, space, task, trial, weights)
+        _fill(temporary, job, view, space, task, trial, weights)
         temporary.chmod(0o755)
         os.replace(temporary, path)
     finally:
@@ -46,6 +47,7 @@ def export(view: JobView, space: SearchSpace, task: Task | None, number: int, pa
 
 def _fill(
     folder: Path,
+    job: Job,
     view: JobView,
     space: SearchSpace,
     task: Task | None,
@@ -56,10 +58,9 @@ def _fill(
     from safetensors.torch import load_model
 
     from hwnas.device import export_onnx
-    from hwnas.jobs import Job, at_hand
+    from hwnas.jobs import at_hand
     from hwnas.tasks import evaluate
 
-    job = Job.open(view.folder)
     spec = job.spec
     model = space.build(dict(trial.arch))
     load_model(model, str(weights))
@@ -125,4 +126,4 @@ def _trial(view: JobView, number: int) -> TrialRecord:
         if trial.number == number and trial.state == "complete":
             return trial
     done = ", ".join(str(t.number) for t in view.complete) or "none"
-    raise JobError(f"trial {number} of {view.folder} is not complete; complete: {done}")
+    raise JobError(f"trial {number} of {view.where} is not complete; complete: {done}")

@@ -26,6 +26,7 @@ def to_json(view: JobView) -> dict[str, Any]:
     return {
         "kind": "search" if view.parent is None else "train",
         "name": view.name,
+        "job": view.where,
         "folder": str(view.folder),
         "created": str(view.created),
         "state": view.state,

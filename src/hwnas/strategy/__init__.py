@@ -16,6 +16,7 @@ from hwnas.strategy._pick import Pick, Picks, pick_under
 from hwnas.strategy._search_under import search_under
 
 if TYPE_CHECKING:
+    from hwnas.strategy._journal import Journal as Journal
     from hwnas.strategy._listed import ListedSampler as ListedSampler
     from hwnas.strategy._listed import places as places
     from hwnas.strategy._sampler import ArchSampler as ArchSampler
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchSampler",
     "Candidates",
+    "Journal",
     "ListedSampler",
     "Pick",
     "Picks",
@@ -56,6 +58,7 @@ def make_strategy(name: str) -> Strategy:
 
 _LAZY = {
     "ArchSampler": "hwnas.strategy._sampler",
+    "Journal": "hwnas.strategy._journal",
     "ListedSampler": "hwnas.strategy._listed",
     "places": "hwnas.strategy._listed",
     "SpaceSampler": "hwnas.strategy._sampler",

@@ -13,7 +13,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage
 
 from hwnas.errors import HwnasError, JobError, UsageError, describe
-from hwnas.strategy._journal import Journal
+from hwnas.strategy._journal import FileJournal, Journal
 from hwnas.strategy._patient import PatientStorage
 
 Direction = Literal["max", "min"]
@@ -24,7 +24,7 @@ _DIRECTIONS = {
 
 
 class StudyStore:
-    """A study and the storage it lives in: a journal file, or any Optuna storage URL.
+    """A study and the storage it lives in: a journal, the path of one, or an Optuna storage URL.
 
     `env:NAME` stands for the URL in an environment variable, so that a password need not be on a
     command line or in a file.
@@ -32,14 +32,17 @@ class StudyStore:
     Only one process may write. `transaction()` groups writes where the storage can.
     """
 
-    def __init__(self, location: str, name: str) -> None:
-        self.location = location
+    def __init__(self, location: str | Journal, name: str) -> None:
         self.name = name
         self._journal: Journal | None = None
-        self._storage = self._open()
+        if isinstance(location, Journal):
+            self.location = location.location
+            self._storage = self._reading(location)
+        else:
+            self.location = location
+            self._storage = self._open(_resolved(location))
 
-    def _open(self) -> BaseStorage:
-        url = _resolved(self.location)
+    def _open(self, url: str) -> BaseStorage:
         if "://" in url:
             name = _safe(url)
             try:
@@ -54,16 +57,19 @@ class StudyStore:
                 raise JobError(f"cannot open the storage {name}: {_safe(reason)}") from error
         path = Path(url)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(path)
+        return self._reading(FileJournal(path))
+
+    def _reading(self, journal: Journal) -> BaseStorage:
+        self._journal = journal
         try:
-            return JournalStorage(self._journal)  # reads all of it
+            return JournalStorage(journal)  # reads all of it
         except (ValueError, KeyError, TypeError) as error:
-            raise JobError(f"{path} is damaged: {describe(error)}") from error
+            raise JobError(f"{journal.location} is damaged: {describe(error)}") from error
 
     def create(self, directions: Sequence[Direction]) -> optuna.Study:
         """The study, made if the storage has none of this name."""
         if self._journal is not None:
-            self._journal.repair()
+            self._journal.claim()
         return optuna.create_study(
             storage=self._storage,
             study_name=self.name,

@@ -163,7 +163,7 @@ def _run(
             seed=seed,
             **limits,
         )
-        job = Job.create(folder, spec)
+        job = Job.create(folder, spec, space)
     return run_search(job, space, _no_network, executor=vertex_executor(trainer), observer=observer)
 
 

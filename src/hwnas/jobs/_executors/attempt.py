@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from hwnas.jobs._spec import Result
-from hwnas.jobs._store.store import Store
 from hwnas.jobs._trial_folder import TrialFolder
 
 if TYPE_CHECKING:
@@ -73,21 +72,23 @@ class Attempt:
     def __init__(self, job: Job, trial: int, number: int) -> None:
         self.job, self.trial, self.number = job, trial, number
         self.prefix = f"{ROOM}/{trial}/{number}"
-        self.store = Store(job.folder)
+        self.store = job.store
         self.beat = f"{self.prefix}/beat"
         self.folder = job.folder / self.prefix
 
     @property
     def files(self) -> TrialFolder:
         """What its process leaves; the trial's folder takes it over if it is done."""
-        return TrialFolder(self.folder / "files", job=str(self.job.folder))
+        url = self.job.place.url
+        there = None if url is None else f"{url}/{self.prefix}/files"
+        return TrialFolder(self.folder / "files", there, job=self.job.address)
 
     @classmethod
     def last(cls, job: Job, trial: int) -> Attempt | None:
         """The attempt of the highest number, if there is any."""
         found = [
             int(parts[2])
-            for parts in (name.split("/") for name in Store(job.folder).names(f"{ROOM}/{trial}"))
+            for parts in (name.split("/") for name in job.store.names(f"{ROOM}/{trial}"))
             if len(parts) == 4 and parts[2].isdecimal() and parts[3] == "order.json"
         ]
         return cls(job, trial, max(found)) if found else None

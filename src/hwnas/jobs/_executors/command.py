@@ -188,7 +188,7 @@ class CommandExecutor(Executor):
         return _Run(attempt, folder, process)
 
     def _command(self, trial: int, number: int) -> str:
-        job = str(self.job.folder.absolute())
+        job = self.job.address
         words = [
             *(sys.executable, "-m", "hwnas", "trial", "--job", job),
             *("--trial", str(trial), "--attempt", str(number), "--cwd", os.getcwd()),
@@ -275,7 +275,7 @@ def _collect(run: _Run, *, whole: bool) -> None:
     target.begin()
     manifest = files.manifest() if whole else None
     if manifest is not None:
-        files.fetch(entry.path for entry in manifest.files)
+        files.fetch([entry.path for entry in manifest.files])
     with open(target.folder / LOG, "ab") as log:
         log.write(_content(run.attempt.folder / _LOG) + _content(files.folder / LOG))
     if manifest is None:

@@ -199,6 +199,7 @@ class RayExecutor(Executor):
         cpus = self.options.cpus_of(self.size)
         node = {
             "path": sys.path,
+            "job": self.job.address,
             "folder": str(self.job.folder.resolve()),
             "cwd": os.getcwd(),
             "word": word,

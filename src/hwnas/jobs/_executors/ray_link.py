@@ -181,7 +181,7 @@ class _Link:
                 f"{place.host}, a machine of the Ray cluster, has hwnas {about['hwnas']}, "
                 f"this one has {__version__}"
             )
-        if not about["shared"]:
+        if not about["shared"] and "://" not in self._setup["node"]["job"]:
             raise JobError(
                 f"{place.host}, a machine of the Ray cluster, does not see the job's folder "
                 f"{self._setup['node']['folder']}"

@@ -18,6 +18,7 @@ from hwnas.jobs._executors.base import Training
 from hwnas.jobs._executors.local import LocalExecutor, LocalOptions
 from hwnas.jobs._executors.ray import SEEN
 from hwnas.jobs._job import Job
+from hwnas.jobs._place import Place
 from hwnas.jobs._spec import JobSpec
 from hwnas.jobs._trial_folder import TrialFolder
 
@@ -70,7 +71,7 @@ class RayNode:
             log=Path(setup["log"]) if self._shared else Path("/dev/stderr"),
         )
         options = LocalOptions(threads=setup["threads"])
-        job = Job(folder, JobSpec.model_validate_json(setup["spec"]))
+        job = Job(Place.of(setup["job"]), JobSpec.model_validate_json(setup["spec"]))
         self._executor = _Obedient(options, job, training, 1, None, queue.Queue())
         self._changed = threading.Condition()
         self._told: deque[Message] = deque()

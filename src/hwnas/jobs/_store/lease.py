@@ -17,6 +17,8 @@ from types import TracebackType
 from hwnas.errors import StoreError
 from hwnas.jobs._store.store import Store
 
+_RELEASED = b"released"
+
 
 class Pulse:
     """An object that is overwritten with something new as long as this process lives and runs.
@@ -99,6 +101,11 @@ class Lease:
         """Show life no more: the work is done, or another may take it."""
         self._pulse.stop()
 
+    def release(self) -> None:
+        """Let another take over at once."""
+        self._pulse.stop()
+        self._claims.store.put(f"beats/{self.work}/{self.generation}", _RELEASED)
+
     def __enter__(self) -> Lease:
         return self
 
@@ -138,6 +145,18 @@ class Claims:
             return None
         return Lease(self, work, last + 1)
 
+    def beat(self, work: str) -> bytes | None:
+        """The last sign of life of who has the work; None if nobody has it, or gave it back."""
+        last = self.generation(work)
+        found = self.store.get(f"beats/{work}/{last}") if last else None
+        return None if found == _RELEASED else found
+
+    def holder(self, work: str) -> str:
+        """Who claimed the work last."""
+        found = self.store.get(f"claims/{work}/{self.generation(work)}")
+        return "nobody" if found is None else found.decode(errors="replace")
+
     def _silent(self, work: str, generation: int) -> bool:
         name = f"beats/{work}/{generation}"
-        return self._watch.silence(name, self.store.get(name)) >= self.seconds
+        found = self.store.get(name)
+        return found == _RELEASED or self._watch.silence(name, found) >= self.seconds
