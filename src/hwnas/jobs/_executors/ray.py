@@ -140,8 +140,7 @@ class RayExecutor(Executor):
         self._link = None
 
     def _start(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
-        files = TrialFolder(folder.folder.resolve(), folder.url).to_dict()
-        self._send({"type": "train", "trial": number, "arch": dict(arch), "folder": files})
+        self._send({"type": "train", "trial": number, "arch": dict(arch)})
 
     def _kill(self, number: int, reason: str) -> None:
         self._send({"type": "order", "what": "kill", "trial": number, "reason": reason})

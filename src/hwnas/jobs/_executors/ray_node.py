@@ -20,7 +20,6 @@ from hwnas.jobs._executors.ray import SEEN
 from hwnas.jobs._job import Job
 from hwnas.jobs._place import Place
 from hwnas.jobs._spec import JobSpec
-from hwnas.jobs._trial_folder import TrialFolder
 
 
 @dataclass
@@ -32,8 +31,8 @@ class _Obedient(LocalExecutor):
 
     def _digest(self, message: Message) -> Message | None:
         if message.get("type") == "train":
-            folder = TrialFolder.from_dict(message["folder"])
-            self.train(message["trial"], message["arch"], folder)
+            # Its folder may be another on this machine, if the job lies in a store.
+            self.train(message["trial"], message["arch"], self.job.trial(message["trial"]))
         elif message.get("type") == "stop":
             self.stop(message["trial"])
         elif message.get("type") == "kill":
