@@ -12,7 +12,18 @@ import pytest
 
 import hwnas
 
-PACKAGES = ("budget", "cost", "device", "jobs", "report", "space", "strategy", "tasks", "zoo")
+PACKAGES = (
+    "budget",
+    "cost",
+    "device",
+    "jobs",
+    "report",
+    "space",
+    "strategy",
+    "tasks",
+    "vertex",
+    "zoo",
+)
 
 
 @pytest.mark.parametrize("name", ["", *PACKAGES])

@@ -138,6 +138,7 @@ def test_a_trial_is_told_of_a_failure_at_once(tmp_path: Path, how: str, told: st
             view = search(job, program, flags=flags)
         assert "the latency calculator failed" in reason(view)
         assert told in reason(view)
+        assert (view.trials[0].failure.kind == "infeasible") == (how == "infeasible")
         assert len(measured(job)) == (1 if how == "infeasible" else 2)
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,6 +63,13 @@ def test_a_search_and_its_second_stage(tmp_path: Path) -> None:
     )
 
 
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("how", "kind", "reason"),
     [
@@ -102,6 +114,37 @@ def test_a_failed_trial_is_tried_again(tmp_path: Path) -> None:
     assert len(view.failed) == 1
     log = (tmp_path / "job/trials/0/log.txt").read_text()
     assert log.count("params") == 3
+
+
+KILLED = """
+import sys
+from hwnas.vertex import LocalProgram, run_vertex_search
+program = LocalProgram(sys.argv[1])
+run_vertex_search(program, "spaces.layers", sys.argv[2], metric="nas_reward", trials=3,
+                  parallel=2, flags={"how": "hangs"})
+"""
+
+
+def test_nothing_is_left_of_a_killed_search_and_it_goes_on(tmp_path: Path) -> None:
+    """Its trainers end; resumed, each trial is run again under its number."""
+    job = tmp_path / "job"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, PROGRAM.binary, str(job)])
+    logs = [job / f"trials/{number}/log.txt" for number in range(2)]
+
+    def trainers() -> list[Path]:
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if str(job).encode() in file.read_bytes():
+                    found.append(file)
+        return found
+
+    wait_for(lambda: all(log.exists() and b"params" in log.read_bytes() for log in logs))
+    process.kill()
+    process.wait()
+    wait_for(lambda: not trainers())
+    view = search(job, trials=3, resume=True)
+    assert [(t.number, t.state) for t in view.trials] == [(n, "complete") for n in range(3)]
 
 
 def test_intermediate_reports_are_told(tmp_path: Path) -> None:

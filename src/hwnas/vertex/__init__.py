@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from hwnas.vertex._rows import trial_id as trial_id
     from hwnas.vertex._rows import trial_rows as trial_rows
     from hwnas.vertex._spaces import VertexSpace as VertexSpace
+    from hwnas.vertex.cloud_nas_utils import compute_reward as compute_reward
+    from hwnas.vertex.cloud_nas_utils import (
+        get_job_dir_from_environment_if_exist as get_job_dir_from_environment_if_exist,
+    )
+    from hwnas.vertex.cloud_nas_utils import (
+        parse_and_save_nas_params_str as parse_and_save_nas_params_str,
+    )
+    from hwnas.vertex.cloud_nas_utils import wait_and_retrieve_latency as wait_and_retrieve_latency
+    from hwnas.vertex.metrics_reporter import NasMetricsReporter as NasMetricsReporter
+    from hwnas.vertex.model_metrics_evaluator import ModelMetricsEvaluator as ModelMetricsEvaluator
 
 __all__ = [
     "AnyProgram",
@@ -39,16 +49,21 @@ __all__ = [
     "JobIndex",
     "LocalProgram",
     "Measuring",
+    "ModelMetricsEvaluator",
     "ModuleProgram",
     "NasJob",
+    "NasMetricsReporter",
     "Program",
     "SearchRequest",
     "VertexSpace",
     "build_image",
     "calculator_flags",
     "check_worker",
+    "compute_reward",
+    "get_job_dir_from_environment_if_exist",
     "image_uri",
     "job_index",
+    "parse_and_save_nas_params_str",
     "pass_through",
     "run_vertex_search",
     "run_vertex_train",
@@ -60,15 +75,21 @@ __all__ = [
     "vertex_search",
     "vertex_train",
     "view_of_job",
+    "wait_and_retrieve_latency",
 ]
 
 _LAZY = {
     "AnyProgram": "_request",
     "FullTraining": "_request",
     "Measuring": "_request",
+    "ModelMetricsEvaluator": "model_metrics_evaluator",
+    "NasMetricsReporter": "metrics_reporter",
     "SearchRequest": "_request",
     "VertexSpace": "_spaces",
     "calculator_flags": "_client",
+    "compute_reward": "cloud_nas_utils",
+    "get_job_dir_from_environment_if_exist": "cloud_nas_utils",
+    "parse_and_save_nas_params_str": "cloud_nas_utils",
     "run_vertex_search": "_jobs",
     "run_vertex_train": "_jobs",
     "trial_id": "_rows",
@@ -78,6 +99,7 @@ _LAZY = {
     "vertex_search": "_client",
     "vertex_train": "_client",
     "view_of_job": "_client",
+    "wait_and_retrieve_latency": "cloud_nas_utils",
 }
 
 

@@ -38,6 +38,14 @@ class _Request(BaseModel):
 
 
 @dataclass(frozen=True)
+class Failed:
+    """What a calculator answers where it has no numbers; `status` is `failed` or `infeasible`."""
+
+    status: str
+    error: str
+
+
+@dataclass(frozen=True)
 class SavedModel:
     """A model that waits to be measured.
 
@@ -87,13 +95,13 @@ class Board:
         """A trial has ended: nobody waits for its measurements."""
         self.store.delete(f"running/{trial}")
 
-    def failure(self, trial: int) -> str | None:
+    def failure(self, trial: int) -> Failed | None:
         """Why the trial's model could not be measured, if so."""
         request = self.trials.read(f"{trial}/{_REQUEST}", _Request)
         for folder in MODEL_DIRS if request is None else (request.folder,):
             told = self.trials.read(_name(trial, folder, ANSWER), dict[str, Any])
             if told is not None and told.get("status", "ok") != "ok":
-                return str(told.get("error"))
+                return Failed(status=told["status"], error=str(told.get("error")))
         return None
 
     @property
@@ -163,6 +171,11 @@ class Workers:
         """For each calculator (of a part), the seconds without a sign of life from it."""
         names = self._store.names("workers" if part is None else f"workers/{part}")
         return {name: self._watch.silence(name, self._store.get(name)) for name in names}
+
+
+def path_of(store: Store) -> str:
+    """The folder of a store, or its URL where it is none."""
+    return store.url.removeprefix("file://")
 
 
 def _name(trial: int, *parts: str) -> str:

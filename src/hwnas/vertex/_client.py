@@ -43,7 +43,7 @@ def vertex_search(
     """
     # Before there is a number: space, flags and program.
     space = VertexSpace(request.search_space)
-    SearchTrainer(request.trainer, request.metric, index.root, request.flags, space=space)
+    SearchTrainer(request.trainer, request.metric, request.flags, space=space)
     request.trainer.check()
     job = index.create("search", name)
     index.store.put(f"{job.folder}/{_REQUEST}", request.model_dump_json(indent=2).encode())

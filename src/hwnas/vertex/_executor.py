@@ -14,7 +14,7 @@ from hwnas._kept import Kept
 from hwnas._process import Message
 from hwnas.errors import TrialError
 from hwnas.jobs import Executor, ExecutorFactory, ExecutorOptions, Job, Training, TrialFolder
-from hwnas.vertex._board import Board
+from hwnas.vertex._board import Board, path_of
 from hwnas.vertex._flags import as_words
 from hwnas.vertex._layout import TrialPlace
 from hwnas.vertex._metrics import Reported, reports
@@ -52,7 +52,7 @@ class VertexExecutor(Executor):
     _board: Board = field(init=False)
 
     def __post_init__(self) -> None:
-        self._board = Board.at(self.trainer.root, self.trainer.stage)
+        self._board = Board(self.job.store, self.trainer.stage)
 
     def next_event(self, timeout: float) -> Message | None:
         """See `Executor.next_event`; intermediate reports are looked for each time."""
@@ -77,7 +77,7 @@ class VertexExecutor(Executor):
 
     def _start(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
         trainer = self.trainer
-        place = TrialPlace(trainer.root, trainer.stage, trainer.trial_id(number, arch))
+        place = TrialPlace(path_of(self.job.store), trainer.stage, trainer.trial_id(number, arch))
         self._board.begin(place.trial, trainer.params_str(arch))
         folder.begin()
         file = folder.folder / METRICS
@@ -118,7 +118,8 @@ class VertexExecutor(Executor):
             last = self._last_report(trial, message["code"])
         except TrialError as error:
             kind = "timeout" if trial.killed_because else _kind(message["code"])
-            return {"type": "failed", "trial": number, "kind": kind, "reason": str(error)}
+            kind, reason = self._judged(trial, kind, str(error))
+            return {"type": "failed", "trial": number, "kind": kind, "reason": reason}
         result: Message = {
             "metrics": dict(last.metrics),
             "costs": {},
@@ -135,7 +136,7 @@ class VertexExecutor(Executor):
         if code and not trial.stopped:
             told = trial.command.last_line()[:300]
             said = f": {told}" if told else ""
-            raise TrialError(f"the trainer {_how(code)}{said}{self._why(trial)}")
+            raise TrialError(f"the trainer {_how(code)}{said}")
         found = reports(trial.folder.folder / METRICS, self.trainer.metric)
         if not found:
             raise TrialError(
@@ -144,9 +145,13 @@ class VertexExecutor(Executor):
             )
         return found[-1]
 
-    def _why(self, trial: _Trial) -> str:
-        reason = self._board.failure(trial.place.trial)
-        return f"; the latency calculator failed: {reason}" if reason else ""
+    def _judged(self, trial: _Trial, kind: str, reason: str) -> tuple[str, str]:
+        """Kind and reason of a failure, with what the latency calculator has to do with it."""
+        told = self._board.failure(trial.place.trial)
+        if told is None:
+            return kind, reason
+        judged = "infeasible" if told.status == "infeasible" else kind
+        return judged, f"{reason}; the latency calculator failed: {told.error}"
 
     def _tell_reports(self, number: int, trial: _Trial) -> None:
         try:

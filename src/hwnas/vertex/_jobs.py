@@ -75,7 +75,7 @@ def run_vertex_search(
     """
     space = VertexSpace(search_space)
     job_folder = _local(folder)
-    trainer = SearchTrainer(program, metric, str(job_folder), dict(flags or {}), space=space)
+    trainer = SearchTrainer(program, metric, dict(flags or {}), space=space)
     limits = _limits(trials, parallel, max_failed, trial_timeout, retries, time_limit)
     return _run(trainer, space, search_space, job_folder, limits, strategy, seed, resume, observer)
 
@@ -116,7 +116,6 @@ def run_vertex_train(
     trainer = FullTrainer(
         program,
         metric,
-        str(job_folder),
         dict(flags or {}),
         search_dir=str(search_dir),
         params=params,

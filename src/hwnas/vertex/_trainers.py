@@ -26,7 +26,6 @@ class Trainer(ABC):
     Args:
         program: what is started for each trial.
         metric: the tag of the metric that is maximised.
-        root: the path or URL of the job that its trials belong to.
         flags: further flags, handed on as `--name=value`.
 
     Raises:
@@ -35,7 +34,6 @@ class Trainer(ABC):
 
     program: Program
     metric: str
-    root: str
     flags: Mapping[str, str] = field(default_factory=dict)
 
     stage: ClassVar[Stage]

@@ -13,13 +13,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
 from hwnas.errors import DeviceError, describe
-from hwnas.jobs import Claims, InfeasibleModel, Lease, Pulse, Store
-from hwnas.vertex._board import Board, SavedModel, Workers
+from hwnas.jobs import Claims, InfeasibleModel, Lease, Pulse
+from hwnas.vertex._board import Board, Failed, SavedModel, Workers, path_of
 from hwnas.vertex._flags import check_worker
 from hwnas.vertex._ids import job_index
 from hwnas.vertex._layout import Stage
@@ -72,7 +73,7 @@ class ModelMetricsEvaluator:
         self.latency_worker_id = latency_worker_id
         self.num_latency_workers = num_latency_workers
         self._board = _board_of(str(nas_job_id))
-        self.job_output_dir = f"{_path(self._board.job)}/nas/{self._board.stage}"
+        self.job_output_dir = f"{path_of(self._board.job)}/nas/{self._board.stage}"
         self._ended = threading.Event()
 
     def evaluate_saved_model(self, trial_id: int, saved_model_path: str) -> dict[str, Any]:
@@ -160,19 +161,19 @@ class ModelMetricsEvaluator:
         _log.info("trial %d: %s", model.trial, answer)
 
     def _answer(self, model: SavedModel) -> dict[str, Any]:
-        status, reason = "failed", ""
+        failed = Failed("failed", "")
         for _ in range(_TRIES):
             try:
                 with _at_hand(self._board, model) as path:
                     converted = self.convert(model.trial, path)
                     return checked_metrics(self.evaluate_saved_model(model.trial, converted))
             except InfeasibleModel as error:
-                status, reason = "infeasible", describe(error)
+                failed = Failed("infeasible", describe(error))
                 break
             except Exception as error:  # noqa: BLE001 - it is the user's; the calculator goes on
-                reason = describe(error)
-                _log.warning("trial %d: %s", model.trial, reason, exc_info=True)
-        return {"status": status, "error": reason}
+                failed = Failed("failed", describe(error))
+                _log.warning("trial %d: %s", model.trial, failed.error, exc_info=True)
+        return asdict(failed)
 
 
 class _Look:
@@ -240,16 +241,11 @@ def _board_of(nas_job_id: str) -> Board:
     return Board.at(index.url(job), job.kind)
 
 
-def _path(store: Store) -> str:
-    """The folder of a store, or its URL where it is none."""
-    return store.url.removeprefix("file://")
-
-
 @contextmanager
 def _at_hand(board: Board, model: SavedModel) -> Iterator[str]:
     """The model as a path of this machine, for as long as it is measured."""
     if board.trials.url.startswith("file://"):
-        yield f"{_path(board.trials)}/{model.trial}/{model.model}"
+        yield f"{path_of(board.trials)}/{model.trial}/{model.model}"
         return
     with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
         for name in board.files(model):
