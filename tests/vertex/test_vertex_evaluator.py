@@ -269,6 +269,73 @@ def test_models_in_a_store_elsewhere_are_brought_here() -> None:
     assert not Path(seen[0]).exists()
 
 
+class Counting(ModelMetricsEvaluator):
+    """Measures what lies on a board, and counts."""
+
+    def __init__(self, board: Board) -> None:
+        self._board, self._ended = board, threading.Event()
+        self.latency_worker_id, self.num_latency_workers = 0, 1
+        self.seen: list[int] = []
+
+    def evaluate_saved_model(self, trial_id: int, saved_model_path: str) -> dict[str, Any]:
+        self.seen.append(trial_id)
+        return {"latency_in_milliseconds": len(self.seen)}
+
+
+def test_many_calculators_measure_each_model_once(tmp_path: Path) -> None:
+    board = Board(Store(tmp_path), "search")
+    for trial in range(1, 41):
+        board.begin(trial, "{}")
+        board.request(trial, "model", "model")
+    some = [Counting(board) for _ in range(4)]
+    threads = [
+        threading.Thread(target=one.run_continuous_evaluation_loop, kwargs={"idle": 1.0})
+        for one in some
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(trial for one in some for trial in one.seen) == list(range(1, 41))
+    assert not list(board.waiting())
+
+
+def test_what_is_asked_for_again_is_measured_again() -> None:
+    board = Board(Store("memory://"), "search")
+    board.begin(1, "{}")
+    board.trials.put("1/saved_model/saved_model.pb", b"model")
+    one = Counting(board)
+    one.run_continuous_evaluation_loop(poll=0.05, idle=2.0)
+    assert one.seen == [1]  # found by itself
+    board.request(1, "saved_model", "saved_model")
+    assert not list(board.waiting())  # and what was found counts
+    board.request(1, "saved_model", "saved_model")
+    one.run_continuous_evaluation_loop(poll=0.05, idle=0.5)
+    assert one.seen == [1, 1]
+    board.request(1, "other", "other")
+    board.begin(1, "{}")  # a new attempt: what the last one was told is gone
+    (waiting,) = board.waiting()
+    assert (waiting.model, waiting.requested) == ("saved_model", False)
+
+
+def test_models_at_urls_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hwnas.errors import TrialError
+    from hwnas.vertex import wait_and_retrieve_latency
+
+    board = Board(Store(tmp_path), "train")
+    board.begin(1, "{}")
+    url = f"file://{tmp_path}/nas/train/1"
+    monkeypatch.setenv("AIP_MODEL_DIR", url)
+    board.trials.put("1/best/model.onnx", b"model")
+    one = Counting(board)
+    thread = threading.Thread(target=one.run_continuous_evaluation_loop, kwargs={"idle": 3.0})
+    thread.start()
+    assert wait_and_retrieve_latency(f"{url}/best/model.onnx")["latency_in_milliseconds"] == 1
+    thread.join()
+    with pytest.raises(TrialError, match="not in the trial's folder"):
+        wait_and_retrieve_latency(f"file://{tmp_path}/nas/train/2/best")
+
+
 @pytest.mark.parametrize("model", ["../2/saved_model", "/etc", "a/../../x", "a b"])
 def test_hostile_requests_lead_nowhere(model: str) -> None:
     board = Board(Store("memory://"), "search")

@@ -79,6 +79,7 @@ def wait_for(condition: Callable[[], object]) -> None:
         ("other metric", "metrics", "it reported no metric 'nas_reward', but 'accuracy'"),
         ("nan", "metrics", "it reported nas_reward = nan"),
         ("fails at last", "exit", "ended with exit code 3"),
+        ("litters", "exit", "ended with exit code 2"),
     ],
 )
 def test_a_failed_trial_says_why(tmp_path: Path, how: str, kind: str, reason: str) -> None:
@@ -91,6 +92,12 @@ def test_a_trial_that_hangs_is_ended(tmp_path: Path) -> None:
     kind, reason = failure(tmp_path / "job", flags={"how": "hangs"}, trial_timeout=1.0)
     assert kind == "timeout"
     assert "1 s" in reason
+
+
+def test_what_was_reported_by_the_end_of_the_time_counts(tmp_path: Path) -> None:
+    view = search(tmp_path / "job", trials=2, parallel=1, flags={"how": "goes on"}, time_limit=6.0)
+    (trial,) = view.trials
+    assert (trial.state, trial.step) == ("complete", 2)
 
 
 def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:

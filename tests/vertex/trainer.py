@@ -42,6 +42,12 @@ def main() -> None:
 
 
 def end(how: str, reward: float, others: dict[str, float]) -> None:
+    if how == "litters":
+        folder = Path(os.environ["AIP_MODEL_DIR"])
+        (folder / "latency_request.json").write_text('{"folder": "../../.."}')
+        (folder / "saved_model").mkdir()
+        (folder / "saved_model" / "model_latency.json").write_text("[")
+        sys.exit(2)
     if how == "exit":
         sys.exit("data set not found")
     if how == "killed":
@@ -60,6 +66,8 @@ def end(how: str, reward: float, others: dict[str, float]) -> None:
         report(os.environ["CLOUD_ML_HP_METRIC_TAG"], reward / 2, 1, others)
         time.sleep(1.5)
     report(os.environ["CLOUD_ML_HP_METRIC_TAG"], reward, 2, others)
+    if how == "goes on":
+        time.sleep(600)
     if how == "fails at last":
         sys.exit(3)
 

@@ -8,13 +8,15 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hwnas.errors import StoreError
 from hwnas.jobs import LifeCycle, Store, Watch
 from hwnas.vertex._layout import ANSWER, MODEL_DIRS, PARAMS, Stage
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ class _Request(BaseModel):
     schema_version: Literal[1] = 1
     model: str
     folder: str
+    before: int = Field(default=0, ge=0)
+    """How often the attempt has asked for this place before."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,9 @@ class Board:
         Its arch is kept where a later training looks for it, whatever the trainer itself keeps.
         """
         self.trials.put(f"{trial}/{PARAMS}", params_str.encode())
-        for name in (_REQUEST, *(f"{folder}/{ANSWER}" for folder in MODEL_DIRS)):
-            self.trials.delete(f"{trial}/{name}")
+        for folder in self._folders(trial):
+            self.trials.delete(_name(trial, folder, ANSWER))
+        self.trials.delete(f"{trial}/{_REQUEST}")
         running = _Running(attempt=uuid.uuid4().hex[:12])
         self.store.put(f"running/{trial}", running.model_dump_json().encode())
 
@@ -97,11 +102,10 @@ class Board:
 
     def failure(self, trial: int) -> Failed | None:
         """Why the trial's model could not be measured, if so."""
-        request = self.trials.read(f"{trial}/{_REQUEST}", _Request)
-        for folder in MODEL_DIRS if request is None else (request.folder,):
-            told = self.trials.read(_name(trial, folder, ANSWER), dict[str, Any])
+        for folder in self._folders(trial):
+            told = self._trainers(_name(trial, folder, ANSWER), dict[str, Any])
             if told is not None and told.get("status", "ok") != "ok":
-                return Failed(status=told["status"], error=str(told.get("error")))
+                return Failed(status=str(told["status"]), error=str(told.get("error")))
         return None
 
     @property
@@ -112,13 +116,17 @@ class Board:
     def request(self, trial: int, model: str, folder: str) -> str:
         """Ask for the measurement of a model that is whole; what was asked becomes a claim's work.
 
-        The trial's earlier answer at this place goes.
+        Asked again for the same place, it is measured again. The first time a calculator may have
+        found the model by itself, and its answer counts.
         """
-        self.trials.delete(_name(trial, folder, ANSWER))
-        asked = _Request(model=model, folder=folder)
+        last = self._trainers(f"{trial}/{_REQUEST}", _Request)
+        before = last.before + 1 if last is not None and last.model == model else 0
+        if before:
+            self.trials.delete(_name(trial, folder, ANSWER))
+        asked = _Request(model=model, folder=folder, before=before)
         self.trials.put(f"{trial}/{_REQUEST}", asked.model_dump_json().encode())
         running = self.store.read(f"running/{trial}", _Running)
-        return _work(trial, running.attempt if running else "", model)
+        return _work(trial, running.attempt if running else "", asked)
 
     def waiting(self) -> Iterator[SavedModel]:
         """The models of running trials that nobody has answered for, by trial number."""
@@ -126,22 +134,36 @@ class Board:
         for trial in sorted(int(number) for number in numbers if number.isdecimal()):
             try:
                 yield from self._waiting_of(trial)
-            except StoreError as error:  # this trial's files are damaged; it will time out
+            except StoreError as error:  # what it asks for is no name of this store
                 _log.warning("trial %s: %s", trial, error)
 
     def _waiting_of(self, trial: int) -> Iterator[SavedModel]:
         running = self.store.read(f"running/{trial}", _Running)
         if running is None:
             return
-        request = self.trials.read(f"{trial}/{_REQUEST}", _Request)
-        asked = [] if request is None else [(request.model, request.folder)]
-        for model, folder in asked or [(one, one) for one in MODEL_DIRS]:
-            names = self.trials.names(_name(trial, folder))
-            if _name(trial, folder, ANSWER) in names:
+        request = self._trainers(f"{trial}/{_REQUEST}", _Request)
+        unasked = [_Request(model=folder, folder=folder) for folder in MODEL_DIRS]
+        for one in unasked if request is None else [request]:
+            names = self.trials.names(_name(trial, one.folder))
+            if _name(trial, one.folder, ANSWER) in names:
                 continue
-            if asked or _name(trial, folder, _READY) in names:
-                work = _work(trial, running.attempt, model)
-                yield SavedModel(trial, work, model, folder, bool(asked))
+            if request is not None or _name(trial, one.folder, _READY) in names:
+                work = _work(trial, running.attempt, one)
+                yield SavedModel(trial, work, one.model, one.folder, request is not None)
+
+    def _folders(self, trial: int) -> list[str]:
+        """Where an answer for the trial may be."""
+        request = self._trainers(f"{trial}/{_REQUEST}", _Request)
+        asked = [] if request is None else [request.folder]
+        return list(dict.fromkeys([*asked, *MODEL_DIRS]))
+
+    def _trainers(self, name: str, kind: type[T]) -> T | None:
+        """A file of the trial's own; as if it were not there, if it holds something else."""
+        data = self.trials.get(name)
+        try:
+            return None if data is None else TypeAdapter(kind).validate_json(data)
+        except ValidationError:
+            return None
 
     def files(self, model: SavedModel) -> list[str]:
         """The names of a model's files, below the trial's folder."""
@@ -182,5 +204,6 @@ def _name(trial: int, *parts: str) -> str:
     return "/".join(filter(None, (str(trial), *parts)))
 
 
-def _work(trial: int, attempt: str, model: str) -> str:
-    return f"{trial}-{attempt}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+def _work(trial: int, attempt: str, asked: _Request) -> str:
+    place = hashlib.sha256(asked.model.encode()).hexdigest()[:12]
+    return f"{trial}-{attempt}-{place}-{asked.before}"

@@ -21,6 +21,8 @@ from hwnas.vertex._metrics import Reported, reports
 from hwnas.vertex._programs import Launch
 from hwnas.vertex._trainers import Trainer
 
+_GRACE = 30.0  # seconds that a trial has to end when it is asked to
+
 METRICS = "reported_metrics.jsonl"
 """What a trainer reported, in the trial's folder of the job."""
 
@@ -33,7 +35,7 @@ class _Trial:
     folder: TrialFolder
     began: float
     told: int = 0
-    stopped: bool = False
+    stopped: float | None = None
     killed_because: str | None = None
 
 
@@ -63,9 +65,15 @@ class VertexExecutor(Executor):
     def stop(self, number: int) -> None:
         """Ask a trial to end early."""
         trial = self._trials.get(number)
-        if trial is not None and not trial.stopped:
-            trial.stopped = True
+        if trial is None:
+            return
+        now = time.monotonic()
+        if trial.stopped is None:
+            trial.stopped = now
             trial.command.terminate()
+        elif now - trial.stopped > _GRACE:
+            trial.command.kill()
+            trial.launch.clean_up()
 
     def close(self) -> None:
         """End every process, whatever it is doing."""
@@ -133,7 +141,7 @@ class VertexExecutor(Executor):
     def _last_report(self, trial: _Trial, code: int) -> Reported:
         if trial.killed_because:
             raise TrialError(trial.killed_because)
-        if code and not trial.stopped:
+        if code and trial.stopped is None:
             told = trial.command.last_line()[:300]
             said = f": {told}" if told else ""
             raise TrialError(f"the trainer {_how(code)}{said}")

@@ -101,7 +101,7 @@ class ModelMetricsEvaluator:
         self._ended.set()
 
     def run_continuous_evaluation_loop(
-        self, *, lease: float = 30.0, poll: float = 0.5, idle: float | None = None
+        self, *, lease: float = 30.0, poll: float = 0.2, idle: float | None = None
     ) -> None:
         """Measure until the job ends, SIGTERM or SIGINT comes, or nothing came for a while.
 
