@@ -30,7 +30,6 @@ from hwnas.jobs._queue.asked import ask_for
 from hwnas.jobs._queue.calibration import (
     SHAPE,
     disagreements,
-    disagreements_of,
     known_calibrations,
     write_network,
 )
@@ -375,7 +374,8 @@ def test_a_worker_that_deviates_from_the_others_says_so(tmp_path, model, worker)
     slow.send_signal(signal.SIGTERM)
     said, _ = slow.communicate(timeout=30)
     assert "the calibration network takes 47% more here than on the other workers" in said
-    (line,) = disagreements_of(MeasurementQueue(Store(tmp_path / "job"), "pixel").store)
+    known = known_calibrations(MeasurementQueue(Store(tmp_path / "job"), "pixel").store)
+    (line,) = disagreements(known)
     assert line == "worker slow measures 44% more than most"
 
 

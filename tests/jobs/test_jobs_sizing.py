@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hwnas.errors import UsageError
 from hwnas.jobs import sizing
+from hwnas.jobs._sizing import MeasuredIn, Pace
 
 
 @pytest.mark.parametrize(
@@ -54,11 +55,37 @@ def test_what_makes_no_sense(asked: tuple[float, ...]) -> None:
         sizing(*asked)  # type: ignore[arg-type]
 
 
+def test_a_job_says_what_it_needs_by_its_own_times() -> None:
+    pace = Pace(parallel=8)
+    assert pace.summary() == pace.too_few() == []
+    for _ in range(3):
+        assert pace.sizing("pixel") is None
+        pace.add(60.0, {"pixel": MeasuredIn(45.0, 30.0, 2), "local": MeasuredIn(1.0, 1.0)})
+    found = pace.sizing("pixel")
+    assert found is not None
+    assert found.throughput == 4  # 8 trials x 30 s / 60 s
+    assert pace.sizing("local") is None
+    (line,) = pace.too_few()
+    assert line == (
+        "too few devices: 'pixel' needs 4 to keep up with 8 trials at a time, and 2 serve it "
+        "(mean times: training 60 s, measuring 30 s, 45 s with the queue); trials wait for them"
+    )
+    assert pace.too_few() == []  # once
+    assert len(pace.summary()) == 1
+    enough = Pace(parallel=1)
+    for _ in range(3):
+        enough.add(0.0, {"pixel": MeasuredIn(0.0, 0.0, 1)})
+    assert enough.too_few() == []
+
+
 def test_the_command(hwnas) -> None:
     options = ("--parallel-trials", "45", "--train-minutes", "45", "--evaluate-minutes", "1")
     told = hwnas("plan", *options).stdout
     assert told.startswith("5 devices")
     assert json.loads(hwnas("plan", *options, "--json").stdout)["devices"] == 5
+    short = hwnas("plan", *options[:-2], check=False)
+    assert short.returncode == 2
+    assert "or a job: --job JOB" in short.stderr
     wrong = hwnas("plan", *options[:-1], "0", check=False)
     assert wrong.returncode == 2
     assert "must be positive" in wrong.stderr

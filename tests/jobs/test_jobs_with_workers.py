@@ -38,17 +38,27 @@ def running(folder: Path) -> list[int]:
     return found
 
 
-def test_they_run_as_long_as_the_search(hwnas, folder: Path, evaluated: Path) -> None:
+def test_they_run_as_long_as_the_search(hwnas, folder, evaluated, monkeypatch) -> None:
     workers = ("--with-workers", "2", "--evaluator", f"{HERE}:Counting")
-    hwnas("search", *SEARCH, *DEVICE, *workers, "--trials", "3", "--parallel", "2")
+    monkeypatch.setenv("EVALUATION_SECONDS", "1")
+    run = ("search", *SEARCH, *DEVICE, *workers, "--trials", "4", "--parallel", "2")
+    said = hwnas(*run).stdout
+    assert said.count("'pixel' needs") in (1, 2)  # at the end, and before if there were too few
+    planned = json.loads(hwnas("plan", "--job", "job", "--json").stdout)
+    assert planned["pixel"]["devices"] >= 1
     assert running(folder) == []
     job = json.loads(hwnas("show", "job", "--json").stdout)
-    assert [trial["state"] for trial in job["trials"]] == ["complete"] * 3
+    assert [trial["state"] for trial in job["trials"]] == ["complete"] * 4
+    assert job["warnings"] == []
+    told = {"pixel": {"one": 1.0, "two": 1.5}}
+    (folder / "job/calibrations.json").write_text(json.dumps(told))
+    warning = "device 'pixel': workers two and one differ by 50% on one network"
+    assert warning in hwnas("show", "job").stdout
     logs = sorted(path.name for path in (folder / "job/workers").iterdir())
     assert logs == ["pixel-0.log", "pixel-1.log"]
-    told = "".join((folder / "job/workers" / name).read_text() for name in logs)
-    assert told.count("measured\n") == 2
-    assert "Traceback" not in told
+    said = "".join((folder / "job/workers" / name).read_text() for name in logs)
+    assert said.count("measured\n") == 2
+    assert "Traceback" not in said
     assert not list((folder / "job/queue/pixel/workers").iterdir())
 
 

@@ -109,6 +109,10 @@ class Progress(Observer):
         what = "is stale" if kind == "stale" else "failed"
         self._say(f"trial {number} {what}, and is run again: {reason}", keep=True)
 
+    def noted(self, text: str) -> None:
+        """See `Observer`."""
+        self._say(text, keep=True)
+
     def phase(self, text: str) -> None:
         """See `Observer`."""
         self._phase = text

@@ -45,6 +45,8 @@ def show(
         if not view.active and ended < min(view.trials_asked, view.size):
             verb = "search" if view.parent is None else "train"
             say(f"not running; go on with: {command(verb, '--resume', '--job', job)}")
+        for warning in view.warnings:
+            say(one_line(warning))
         print_wide(trials_table(view, limit=limit, everything=everything))
         if view.parent is not None:
             _stages(view, f"stage 1 is {view.parent.job}")

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._run import run_search as run_search
     from hwnas.jobs._trial_folder import TrialFolder as TrialFolder
     from hwnas.jobs._view import read_job as read_job
+    from hwnas.jobs._view import read_pace as read_pace
 
 __all__ = [
     "ArchProgress",
@@ -111,6 +112,7 @@ __all__ = [
     "parent_of",
     "random_archs",
     "read_job",
+    "read_pace",
     "resumed_costs",
     "run_search",
     "sizing",
@@ -146,6 +148,7 @@ _LAZY = {
     "own_costs": "hwnas.jobs._own_costs",
     "resumed_costs": "hwnas.jobs._own_costs",
     "read_job": "hwnas.jobs._view",
+    "read_pace": "hwnas.jobs._view",
     "TrialFolder": "hwnas.jobs._trial_folder",
     "run_search": "hwnas.jobs._run",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import optuna
@@ -16,8 +17,9 @@ from hwnas.errors import ArchError, BudgetError, CostError, JobError, StoreError
 from hwnas.jobs._attempts import runs_again
 from hwnas.jobs._executors.base import NOT_KEPT, Executor
 from hwnas.jobs._meter import Meter
+from hwnas.jobs._sizing import MeasuredIn, Pace
 from hwnas.jobs._spec import Result
-from hwnas.jobs._view import VOID, counted, record_of
+from hwnas.jobs._view import MEASURED_IN, VOID, counted, record_of
 from hwnas.strategy import ArchSampler, StudyStore, suggest
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Coordinator:
         self._counted = len(self._trials())
         limit = job.spec.time_limit
         self._end = None if limit is None else time.monotonic() + limit
+        self.pace = Pace(job.spec.parallel)
         self._failed = 0  # in this run: whoever resumes has dealt with what failed before
 
     @property
@@ -159,12 +162,15 @@ class Coordinator:
         elif kind == "done":
             self._results[number] = event
             if self._meter is None:
-                self._finish(number, {})
+                self._finish(number, {}, {})
             else:
                 self._observer.measuring(number)
                 self._meter.submit(number, self._archs[number])
         elif kind == "measured":
-            self._finish(number, event["costs"])
+            self.pace.add(self._results[number]["elapsed"], event["times"])
+            for line in self.pace.too_few():
+                self._observer.noted(line)
+            self._finish(number, event["costs"], event["times"])
         elif kind == "failed":
             self._fail(number, event["kind"], event["reason"])
         elif kind == "broken":
@@ -179,7 +185,9 @@ class Coordinator:
         if event["step"] not in known:
             self._running[number].report(value, event["step"])
 
-    def _finish(self, number: int, measured: dict[str, Estimate]) -> None:
+    def _finish(
+        self, number: int, measured: dict[str, Estimate], times: dict[str, MeasuredIn]
+    ) -> None:
         result = self._results.pop(number)
         try:
             arch = self._archs[number]
@@ -205,6 +213,8 @@ class Coordinator:
             trial.set_user_attr("reward", reward)
             trial.set_user_attr("step", result["step"])
             trial.set_user_attr("elapsed", result["elapsed"])
+            if times:
+                trial.set_user_attr(MEASURED_IN, {k: list(astuple(t)) for k, t in times.items()})
             self._study.tell(trial, values)
         self._announce(number)
 

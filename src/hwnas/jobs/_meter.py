@@ -14,6 +14,7 @@ from hwnas._estimate import Estimate
 from hwnas._process import Message
 from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError, describe
 from hwnas.jobs._networks import noise
+from hwnas.jobs._sizing import MeasuredIn
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._trial_folder import WEIGHTS
 
@@ -201,8 +202,7 @@ class Meter:
     def submit(self, number: int, arch: Arch) -> None:
         """Measure a trained trial; the answer is a `measured` or a `failed` message.
 
-        `measured` has `costs`, and `times`: for each device the seconds that the trial waited, and
-        those for which it kept the device busy.
+        `measured` has `costs`, and `times`: a `MeasuredIn` for each device.
         """
         self._orders.put((number, arch))
 
@@ -241,16 +241,20 @@ class Meter:
 
     def _measure(
         self, number: int, arch: Arch
-    ) -> tuple[dict[str, Estimate], dict[str, tuple[float, float]]]:
+    ) -> tuple[dict[str, Estimate], dict[str, MeasuredIn]]:
+        from hwnas.jobs._queue.queue_device import QueueDevice
+
         taken: dict[str, Measurement] = {}
-        times: dict[str, tuple[float, float]] = {}
+        times: dict[str, MeasuredIn] = {}
         for spec in {spec.name: spec for spec in self._keys.values()}.values():
             model = trial_model(self._job, self._space, number, arch, spec)
             began = time.monotonic()
             with self._opened(spec, number) as device:
                 taken[spec.name] = device.measure([model], example(spec, self._shape))[0]
                 waited = time.monotonic() - began
-                times[spec.name] = waited, getattr(device, "occupied", waited)
+                times[spec.name] = MeasuredIn(waited, waited)
+                if isinstance(device, QueueDevice):
+                    times[spec.name] = MeasuredIn(waited, device.occupied, device.workers())
         found = {name: m.to_dict() for name, m in taken.items()}
         self._job.write(f"trials/{number}/measurements.json", found)
         costs = {

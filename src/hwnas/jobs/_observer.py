@@ -39,3 +39,6 @@ class Observer:
 
     def phase(self, text: str) -> None:
         """What the search does now, when it is not training."""
+
+    def noted(self, text: str) -> None:
+        """Something that the user should know, and that stops nothing."""

@@ -12,6 +12,7 @@ from hwnas._estimate import Estimate
 from hwnas.budget import Budget
 from hwnas.cost import Counting
 from hwnas.jobs._life import JobState
+from hwnas.jobs._sizing import MeasuredIn
 
 State = Literal["running", "complete", "failed", "stale"]
 """`stale`: it showed no life again and again, which says nothing about the network."""
@@ -51,6 +52,8 @@ class TrialRecord:
     elapsed: float | None = None
     failure: Failure | None = None
     stale: int = 0
+    measured_in: Mapping[str, MeasuredIn] = field(default_factory=dict)
+    """How long its measurements took, by device."""
     chosen: int | None = None
     """In a train job: the number of the search's trial whose arch it trains in full."""
 
@@ -103,6 +106,8 @@ class JobView:
     """Whether a process runs the job now; trials that run in one that is not were cut off."""
     state: JobState | None = None
     """Where in its life cycle the job is; None if that was not kept yet when it was made."""
+    warnings: tuple[str, ...] = ()
+    """What casts doubt on its numbers: workers of one device that disagree."""
     winner: int | None = None
     nearest: int | None = None
     parent: ParentView | None = None

@@ -20,6 +20,8 @@ from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
 from hwnas.jobs._observer import Observer
 from hwnas.jobs._queue.asked import ask_for
+from hwnas.jobs._queue.calibration import CALIBRATIONS, known_calibrations
+from hwnas.jobs._queue.queue import MeasurementQueue
 from hwnas.jobs._space_record import describe_space, what_changed
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._store.store import Store
@@ -102,7 +104,22 @@ def run_search(
         )
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
-    return view_of(job)
+        _keep_calibrations(job)
+    view = view_of(job)
+    for line in view.warnings:
+        watcher.noted(line)
+    return view
+
+
+def _keep_calibrations(job: Job) -> None:
+    """What the workers told of the calibration network, where the job's readers find it."""
+    found = {}
+    for one in job.spec.devices:
+        if one.runtime == QUEUE:
+            store = Store(one.store) if one.store else job.store
+            found[one.name] = known_calibrations(MeasurementQueue(store, one.name).store)
+    if any(found.values()):
+        job.write(CALIBRATIONS, found)
 
 
 def _executor_of(job: Job) -> ExecutorFactory:
@@ -201,6 +218,8 @@ def _train_all(
         if candidates.filters:
             observer.limited(candidates)
         coordinator.run()
+        for line in coordinator.pace.summary():
+            observer.noted(line)
         if spec.parent is None and coordinator.exhausted:
             keeps = " that keeps the limits" if candidates.filters else ""
             observer.phase(f"every arch of the space{keeps} has been tried ({coordinator.done})")

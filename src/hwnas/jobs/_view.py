@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,9 @@ from hwnas._estimate import Estimate
 from hwnas.budget import Budget
 from hwnas.jobs._attempts import STALE
 from hwnas.jobs._job import Job
+from hwnas.jobs._queue.calibration import CALIBRATIONS, disagreements
 from hwnas.jobs._records import Failure, JobView, ParentView, State, TrialRecord
+from hwnas.jobs._sizing import MeasuredIn, Pace
 from hwnas.jobs._spec import Finalist
 from hwnas.jobs._train_jobs import train_jobs
 from hwnas.strategy import places
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 VOID = "void"
 """Marks trials that died before they had an arch; they count for nothing."""
+MEASURED_IN = "measured_in"
+"""How long a trial's measurements took: the fields of a `MeasuredIn` by device."""
 _LOG_LINES = 12
 _STATES: Mapping[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -49,6 +53,20 @@ def read_job(where: Path | str) -> JobView:
         JobError: there is no job, or it cannot be read.
     """
     return view_of(Job.open(where))
+
+
+def read_pace(folder: Path | str) -> Pace:
+    """How long the trials of a job took, and how long their measuring.
+
+    Raises:
+        JobError: there is no job, or it cannot be read.
+    """
+    job = Job.open(folder)
+    pace = Pace(job.spec.parallel)
+    for trial in view_of(job).trials:
+        if trial.measured_in and trial.elapsed is not None:
+            pace.add(trial.elapsed, trial.measured_in)
+    return pace
 
 
 def view_of(job: Job) -> JobView:
@@ -85,6 +103,7 @@ def view_of(job: Job) -> JobView:
         counting=spec.counting,
         active=job.is_running(),
         state=None if present is None else present.state,
+        warnings=tuple(_warnings(job)),
         trials=records,
         winner=_best(r for r in records if not finalists or str(r.number) in finalists),
         nearest=_nearest(records),
@@ -110,6 +129,13 @@ def _stage1(chosen: Chosen) -> TrialRecord:
         step=chosen.step,
         elapsed=chosen.elapsed,
     )
+
+
+def _warnings(job: Job) -> Iterator[str]:
+    told = job.read(CALIBRATIONS, dict[str, dict[str, float]]) or {}
+    for device, known in told.items():
+        for line in disagreements(known):
+            yield f"device '{device}': {line}; its latencies may not be comparable"
 
 
 def record_of(
@@ -145,6 +171,7 @@ def record_of(
         elapsed=elapsed,
         failure=failure,
         stale=attrs.get(STALE, 0),
+        measured_in={k: MeasuredIn(*told) for k, told in attrs.get(MEASURED_IN, {}).items()},
     )
 
 

@@ -48,6 +48,7 @@ def to_json(view: JobView) -> dict[str, Any]:
             "stale": sum(trial.state == "stale" for trial in view.trials),
             "running": sum(trial.state == "running" for trial in view.trials),
         },
+        "warnings": list(view.warnings),
         "winner": view.winner,
         "nearest": view.nearest,
         "pareto": [trial.number for trial in view.pareto()],

@@ -397,6 +397,7 @@ function foot() {
 
 document.getElementById("report").append(...[
   header(),
+  ...data.warnings.map((text) => html("p", { class: "bad" }, text)),
   best(),
   html("div", { class: "charts" }, [tradeOff(), progress()]),
   ...data.stages.map(stages),

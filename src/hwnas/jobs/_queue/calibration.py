@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from hwnas.errors import StoreError, describe
+from hwnas.errors import describe
 from hwnas.jobs._queue.envelopes import Calibrated
 from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator, numbers
 from hwnas.jobs._store.store import Store
@@ -15,6 +15,9 @@ from hwnas.jobs._store.store import Store
 TOLERANCE = 0.1
 """By which workers of one name may differ before it is told. Latencies at the reference speed of
 a host agree within 4 % beside training, and within 1 % without."""
+
+CALIBRATIONS = "calibrations.json"
+"""The file of a job with what its workers told of the network, by device and worker."""
 
 SHAPE = (1, 3, 32, 32)
 
@@ -127,11 +130,3 @@ def disagreements(known: Mapping[str, float], tolerance: float = TOLERANCE) -> l
             more = "more" if off > 0 else "less"
             lines.append(f"worker {name} measures {abs(off):.0%} {more} than most")
     return lines
-
-
-def disagreements_of(queue: Store) -> list[str]:
-    """As `disagreements`, of a queue; what cannot be read is said in its place."""
-    try:
-        return disagreements(known_calibrations(queue))
-    except StoreError as error:
-        return [str(error)]

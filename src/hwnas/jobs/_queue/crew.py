@@ -47,8 +47,3 @@ class Crew:
                 f"device '{device}': {who}; start one where the device is: "
                 f"hwnas worker --job URL --device {device}"
             )
-
-
-def workers_of(queue: MeasurementQueue) -> int:
-    """How many workers have come and not gone; one that was killed still counts."""
-    return len(queue.store.names("workers"))

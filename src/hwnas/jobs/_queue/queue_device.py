@@ -122,6 +122,10 @@ class QueueDevice(Device):
         self.occupied = sum(answer.elapsed for answer in found.values())
         return [work if isinstance(work, ModelFault) else found[work] for work in posted]
 
+    def workers(self) -> int:
+        """How many workers serve the device; one that was killed still counts."""
+        return len(self._queue.store.names("workers"))
+
     def close(self) -> None:
         """Wait no longer; requests that nobody waits for any more stay where they are."""
         for wait in list(self._waits):
