@@ -16,7 +16,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
 from support import ROOT
 
@@ -163,8 +165,17 @@ class SeaweedFS:
         return True
 
     def bucket(self) -> str:
-        """The URL of a new bucket, which is made by the first object, with a path in it."""
-        return f"s3://bucket-{uuid.uuid4().hex[:12]}/jobs/one"
+        """The URL of a new bucket, which is made by its first object, with a path in it."""
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        with_account = {
+            "access_key_id": self.ACCOUNT[0],
+            "secret_access_key": self.ACCOUNT[1],
+            "region": "us-east-1",
+            "endpoint": self.url,
+        }
+        store = S3Store(name, config=with_account, client_options={"allow_http": True})
+        obstore.put(store, "first", b"")
+        return f"s3://{name}/jobs/one"
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -141,16 +141,24 @@ class PatientStorage(BaseStorage):
         self._inner.remove_session()
 
     def _tried(self, operation: Callable[[], T]) -> T:
-        return patiently(operation, self._name)
+        return patiently(operation, self._name, self._inner.remove_session)
 
 
-def patiently(operation: Callable[[], T], name: str) -> T:
+def patiently(operation: Callable[[], T], name: str, reset: Callable[[], None] = lambda: None) -> T:
     """The result of an operation on the database `name`, tried again while that is out of reach.
+
+    `reset` drops a session whose transaction was cut off, and which would refuse all that follows.
 
     Raises:
         StoreError: it was away for too long, or will not come back.
     """
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+    from sqlalchemy.exc import (
+        DBAPIError,
+        InterfaceError,
+        OperationalError,
+        PendingRollbackError,
+        SQLAlchemyError,
+    )
 
     began, pause = time.monotonic(), 0.05
     while True:
@@ -159,11 +167,12 @@ def patiently(operation: Callable[[], T], name: str) -> T:
         except (StorageInternalError, SQLAlchemyError) as error:
             cause = error.__cause__ if isinstance(error, StorageInternalError) else error
             reason = str(cause or error).strip().splitlines()[0]
-            away = isinstance(cause, (OperationalError, InterfaceError)) or (
+            away = isinstance(cause, (OperationalError, InterfaceError, PendingRollbackError)) or (
                 isinstance(cause, DBAPIError) and cause.connection_invalidated
             )
             if not away or name.startswith("sqlite") or _FOR_EVER.search(str(cause)):
                 raise StoreError(f"the database {name}: {reason}") from error
+            reset()
             waited, most = time.monotonic() - began, patience()
             if waited >= most:
                 raise StoreError(
