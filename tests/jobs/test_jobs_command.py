@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from processes import start, wait_for
+from stores import s3_bucket, s3_server
 
 import hwnas as package
 from hwnas.errors import JobError
+from hwnas.jobs import Job
 
 HWNAS = f"{sys.executable} -m hwnas"
 
@@ -174,6 +176,27 @@ def test_objects_cannot_go_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(JobError, match="the space is an object that trials elsewhere"):
         package.search(nets.small, nets.quick, executor="command:{trial}", folder="job")
     assert not Path("job").exists()
+
+
+def test_a_job_in_a_store(hwnas, folder: Path) -> None:
+    """Trials on machines that share nothing but the store, and go on from each other's files."""
+    machine = f"command:XDG_CACHE_HOME={folder}/machine-{{attempt}} {{trial}}"
+    with s3_server():
+        url = s3_bucket()
+        wanted = ("nets:small", "--train", "nets:resumes", "--job", url, "--executor", machine)
+        limits = ("--trials", "2", "--parallel", "2", "--retries", "1", "--max-failed", "0")
+        hwnas("search", *wanted, *limits)
+        job = Job.open(url)
+        for number in (0, 1):
+            files = job.trial(number)
+            assert files.result().metrics == {"accuracy": 0.4}
+            log, metrics = (path.read_text() for path in files.fetch(["log.txt", "metrics.jsonl"]))
+            assert log.index("goes on after step 0") < log.index("goes on after step 2")
+            assert [json.loads(row)["step"] for row in metrics.splitlines()] == [1, 2, 3, 4]
+        assert job.store.names("attempts") == []
+        objects = [job.store.get(name) or b"" for name in job.store.names()]
+        assert not any(os.environ["AWS_SECRET_ACCESS_KEY"].encode() in one for one in objects)
+    assert len(list(folder.glob("machine-*"))) == 2
 
 
 def test_a_trial_that_nobody_asked_for(hwnas, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
@@ -145,6 +146,13 @@ class Attempt:
         if self.store.create(name, outcome.model_dump_json().encode()):
             return outcome
         return self.outcome() or outcome
+
+    def discard_all(self) -> None:
+        """Remove all attempts at the trial: it is trained, and nobody asks for them any more."""
+        room = f"{ROOM}/{self.trial}"
+        for name in self.store.names(room):
+            self.store.delete(name)
+        shutil.rmtree(self.job.folder / room, ignore_errors=True)
 
     def outcome(self) -> Outcome | None:
         """How it ended; None while it has not."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
+from hwnas._files import write_text
 from hwnas._process import Message
 from hwnas.errors import JobError, StoreError, describe
 from hwnas.jobs._executors.attempt import Attempt, Order, Outcome
@@ -35,7 +36,9 @@ _PLACES = ("trial", "job", "number", "attempt")
 _PLACE = re.compile(r"(?<!\$)\{([a-z_]+)\}")
 _IN_NO_SHELL = set("\"'`$\\\n!")
 _LOG = "command.log"
+_LOG_BYTES = 1 << 22
 _LOOK = 0.2  # seconds between two looks at a trial
+_LOOK_ELSEWHERE = 1.0  # the same in a store, where each look costs
 _GRACE = 10.0  # seconds for commands to end when they are asked to
 
 
@@ -248,7 +251,7 @@ class CommandExecutor(Executor):
                 if said := _last_line(attempt.folder / _LOG):
                     reason += f": {said}"
                 return attempt.end(Outcome(status="failed", kind="exit", reason=reason))
-            run.abandoned.wait(_LOOK)
+            run.abandoned.wait(_LOOK if attempt.job.place.url is None else _LOOK_ELSEWHERE)
 
     def _digest(self, message: Message) -> Message | None:
         if message["type"] in ("done", "failed"):
@@ -276,17 +279,18 @@ def _collect(run: _Run, *, whole: bool) -> None:
     manifest = files.manifest() if whole else None
     if manifest is not None:
         files.fetch([entry.path for entry in manifest.files])
-    with open(target.folder / LOG, "ab") as log:
-        log.write(_content(run.attempt.folder / _LOG) + _content(files.folder / LOG))
+    printed = _content(run.attempt.folder / _LOG).decode(errors="replace")
+    logs = (target.last_log(_LOG_BYTES), printed, files.last_log(_LOG_BYTES))
+    write_text(target.folder / LOG, "".join(logs))
     if manifest is None:
-        if (files.folder / METRICS).is_file():
-            shutil.copy(files.folder / METRICS, target.folder)
+        rows = "".join(f"{report.model_dump_json()}\n" for report in run.attempt.told())
+        write_text(target.folder / METRICS, rows)
         target.leave()
         return
     left = shutil.ignore_patterns(LOG, MANIFEST)
     shutil.copytree(files.folder, target.folder, True, left, _link, dirs_exist_ok=True)
     target.publish()
-    shutil.rmtree(run.attempt.folder.parent, ignore_errors=True)
+    run.attempt.discard_all()
 
 
 def _link(source: str, target: str) -> None:

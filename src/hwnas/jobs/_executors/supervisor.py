@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from hwnas._files import write_text
 from hwnas._process import Message
-from hwnas.errors import JobError
+from hwnas.errors import JobError, StoreError
 from hwnas.jobs._executors.attempt import Attempt, Order, Outcome, Report
 from hwnas.jobs._executors.base import Training
 from hwnas.jobs._executors.local import LocalExecutor, LocalOptions
@@ -45,7 +45,7 @@ def train_attempt(job: Job, trial: int, number: int | None = None) -> Outcome:
     attempt = Attempt.last(job, trial) if number is None else Attempt(job, trial, number)
     order = attempt.order() if attempt is not None else None
     if attempt is None or order is None:
-        raise JobError(f"{job.folder} has no attempt at trial {trial} that waits for a process")
+        raise JobError(f"{job.where} has no attempt at trial {trial} that waits for a process")
     if not attempt.begin(f"process {_name()}"):
         raise JobError(
             f"attempt {attempt.number} at trial {trial} was begun by another process, or is not "
@@ -53,19 +53,31 @@ def train_attempt(job: Job, trial: int, number: int | None = None) -> Outcome:
         )
     pulse = Pulse(attempt.store, attempt.beat, order.lease / 3)
     try:
-        with _signals():
-            outcome = _train(job, attempt, order)
-    except _Terminated as error:
-        # Schedulers end what is to make room for others: that says nothing about the trial.
-        outcome = Outcome(status="failed", kind="stale", reason=f"its command got {error}")
+        outcome = _outcome(job, attempt, order)
     finally:
         pulse.stop(remove=True)
     return attempt.end(outcome) if attempt.wanted else Outcome(status="cancelled")
 
 
+def _outcome(job: Job, attempt: Attempt, order: Order) -> Outcome:
+    try:
+        with _signals():
+            outcome = _train(job, attempt, order)
+    except _Terminated as error:
+        # Schedulers end what is to make room for others: that says nothing about the trial.
+        outcome = Outcome(status="failed", kind="stale", reason=f"its command got {error}")
+    if outcome.status == "failed":
+        try:
+            attempt.files.leave()  # a process that was killed has not
+        except StoreError as error:
+            print(f"checkpoints are not kept: {error}", file=sys.stderr)
+    return outcome
+
+
 def _train(job: Job, attempt: Attempt, order: Order) -> Outcome:
     import cloudpickle
 
+    attempt.folder.mkdir(parents=True, exist_ok=True)
     reports = _go_on(job, attempt)
     log = attempt.folder / "process.log"
     try:
