@@ -143,6 +143,9 @@ def search(
     time_limit: float | None = None,
     folder: str | Path | None = None,
     storage: str | None = None,
+    train_every: int | None = None,
+    train_top: int = 3,
+    train_options: Mapping[str, Any] | None = None,
     resume: bool = False,
     accept_code_change: bool = False,
     with_workers: WithWorkers | int | None = None,
@@ -186,6 +189,10 @@ def search(
         folder: the job's folder, or the URL of a store (`s3://`, `gs://`, `az://`, `file://`) that
             other machines see; by default a new folder under `runs/`.
         storage: an Optuna storage URL for the study; by default a journal file in the folder.
+        train_every: train the best trials in full whenever so many more are completed, in a job of
+            its own (`train/in-search`); by default never. See `hwnas.train`.
+        train_top: how many at a time, of those that were not trained in full before.
+        train_options: options of the trainer that replace others then, such as `epochs`.
         resume: go on with the job in `folder`, or start it if there is none. Give the same space
             and trainer, and the reward, costs and executor that are objects; all else is read from
             the folder, save that `trials`, `parallel`, `executor` and the limits on failures and
@@ -277,8 +284,13 @@ def search(
             retries=retries or 0,
             time_limit=time_limit,
             seed=seed,
+            train_every=None
+            if train_every is None
+            else {"every": train_every, "top": train_top, "options": dict(train_options or {})},
         )
         check_trainer(trainer, spec.trainer_options)
+        if spec.train_every is not None:
+            check_trainer(trainer, {**spec.trainer_options, **spec.train_every.options})
         check_request(spec)
         if with_workers is not None:
             with_workers.check(spec)

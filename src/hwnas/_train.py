@@ -20,7 +20,7 @@ from hwnas.errors import JobError, UsageError
 from hwnas.jobs import Job, Observer
 
 if TYPE_CHECKING:
-    from hwnas.jobs import ExecutorFactory, JobSpec, OwnCost
+    from hwnas.jobs import ExecutorFactory, OwnCost
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
 
@@ -96,11 +96,10 @@ def train(
         check_request,
         choose,
         new_train_place,
-        parent_of,
         read_job,
         resumed_costs,
         run_search,
-        train_name,
+        train_fields,
     )
     from hwnas.tasks import check_trainer
 
@@ -143,24 +142,22 @@ def train(
     where = str(folder) if folder is not None else new_train_place(parent)
     own = resumed_costs(parent, costs, found, (1, *spec.input_shape) if spec.input_shape else ())
     judge = make_reward(spec.reward if reward is None else reward)
-    own_options = spec.trainer_options if train is None else {}
+    fields = train_fields(parent, where, chosen)
+    if train is not None:
+        fields |= {"trainer_options": {}, "metrics": tuple(getattr(trainer, "metrics", ()))}
+    given = {"parallel": parallel, "max_failed": max_failed, "retries": retries, "seed": seed}
+    fields |= {name: value for name, value in given.items() if value is not None}
     asked = make_spec(
-        **_inherited(spec),
-        name=train_name(parent, where),
-        space=spec.space.model_copy(update={"code_hash": found.code_hash}),
-        trainer=reference,
-        trainer_options={**own_options, **(options or {})},
-        task=used.spec if used else None,
-        metrics=tuple(getattr(trainer, "metrics", ())),
-        trials=len(chosen),
-        executor=named,
-        parallel=spec.parallel if parallel is None else parallel,
-        max_failed=len(chosen) if max_failed is None else max_failed,
-        trial_timeout=trial_timeout,
-        retries=spec.retries if retries is None else retries,
-        time_limit=time_limit,
-        seed=spec.seed if seed is None else seed,
-        parent=parent_of(parent, chosen),
+        **{
+            **fields,
+            "space": spec.space.model_copy(update={"code_hash": found.code_hash}),
+            "trainer": reference,
+            "trainer_options": {**fields["trainer_options"], **(options or {})},
+            "task": used.spec if used else None,
+            "executor": named,
+            "trial_timeout": trial_timeout,
+            "time_limit": time_limit,
+        }
     )
     check_trainer(trainer, asked.trainer_options)
     check_request(asked)
@@ -221,23 +218,6 @@ _NO_TRAINER = (
     "was started with a trainer that cannot be imported; give one: --train module:name, or "
     "hwnas.train(..., train=...)"
 )
-_INHERITED = (
-    "input_shape",
-    "budget",
-    "reward",
-    "metric",
-    "costs",
-    "objectives",
-    "counting",
-    "strategy",
-    "devices",
-    "storage",
-)
-
-
-def _inherited(spec: JobSpec) -> dict[str, Any]:
-    """What a train job has from its search."""
-    return {name: getattr(spec, name) for name in _INHERITED}
 
 
 def _task(parent: Job, task: Task | str | None) -> Task | None:

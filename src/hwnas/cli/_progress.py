@@ -116,7 +116,8 @@ class Progress(Observer):
     def phase(self, text: str) -> None:
         """See `Observer`."""
         self._phase = text
-        self._say(text)
+        if text:
+            self._say(text)
 
     def _recall(self, job: Job) -> None:
         """Count the trials of an earlier run."""

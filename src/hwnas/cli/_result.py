@@ -30,9 +30,7 @@ def print_result(result: Result, console: Console = out) -> None:
     """
     view = result.view
     print_wide(trials_table(view, limit=_SHOWN), console)
-    if view.parent is not None:
-        console.print()
-        print_wide(stages_table(view), console)
+    print_stages(view, console)
     best = result.best
     console.print()
     print_best(view, best, console)
@@ -41,6 +39,16 @@ def print_result(result: Result, console: Console = out) -> None:
     say("next:", console)
     for words in (("report", job), ("export", job, _beside(view)), ("show", job)):
         say(f"  {command(*words)}", console)
+
+
+def print_stages(view: JobView, console: Console = out) -> None:
+    """The tables of a train job, or of each train job of a search, below titles."""
+    if view.parent is not None:
+        say(f"\nstage 1 is {one_line(view.parent.job)}", console)
+        print_wide(stages_table(view), console)
+    for trained in view.train_jobs:
+        say(f"\ntrained in full in {one_line(trained.where)}", console)
+        print_wide(stages_table(trained), console)
 
 
 def _beside(view: JobView) -> str:

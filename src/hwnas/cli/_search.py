@@ -37,6 +37,7 @@ EPILOG = (
 )
 
 _BUDGET = "Budget and devices"
+_STAGE2 = "Full training inside the search"
 
 # What may be said together with --resume; all else is read from the job.
 _WITH_RESUME = {
@@ -210,6 +211,32 @@ def search(
             rich_help_panel=HOW,
         ),
     ] = 0,
+    train_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train the best in full whenever N more trials are completed; by default never.",
+            rich_help_panel=_STAGE2,
+        ),
+    ] = None,
+    train_top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="How many at a time, of those not trained in full before; by default 3.",
+            rich_help_panel=_STAGE2,
+        ),
+    ] = None,
+    train_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTION=VALUE",
+            help="An option that the trainer then has, such as epochs=50; may be repeated.",
+            rich_help_panel=_STAGE2,
+        ),
+    ] = None,
     job: Annotated[
         str | None,
         typer.Option(
@@ -281,6 +308,9 @@ def search(
                 observer=progress,
             )
         assert space is not None
+        if train_every is None and (train_top is not None or train_set):
+            raise UsageError("--train-top and --train-set go with --train-every")
+        options = read_options(train, set_ or [])
         return _search.search(
             space,
             train,
@@ -296,7 +326,10 @@ def search(
             objective=objective,
             metric=metric,
             counting=chosen_counting(counting, count_bias),
-            options=read_options(train, set_ or []),
+            options=options,
+            train_every=train_every,
+            train_top=train_top or 3,
+            train_options=read_options(train, train_set or [], options),
             devices=device or ["local"],
             input_shape=parse_shape(input_shape) if input_shape else None,
             max_failed=max_failed,

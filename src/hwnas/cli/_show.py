@@ -8,7 +8,6 @@ import typer
 
 from hwnas.cli._console import command, count_text, print_json, print_wide, say
 from hwnas.cli._options import JOB_HELP
-from hwnas.report import one_line
 
 if TYPE_CHECKING:
     from hwnas.jobs import JobView
@@ -31,8 +30,9 @@ def show(
     json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")] = False,
 ) -> None:
     """Show a job's trials, best first; works while the search runs."""
+    from hwnas.cli._result import print_stages
     from hwnas.jobs import read_job
-    from hwnas.report import rows_table, to_json, trials_table
+    from hwnas.report import one_line, rows_table, to_json, trials_table
 
     view = read_job(job)
     if json:
@@ -48,18 +48,7 @@ def show(
         for warning in view.warnings:
             say(one_line(warning))
         print_wide(trials_table(view, limit=limit, everything=everything))
-        if view.parent is not None:
-            _stages(view, f"stage 1 is {view.parent.job}")
-        for trained in view.train_jobs:
-            _stages(trained, f"trained in full in {trained.folder}")
-
-
-def _stages(view: JobView, title: str) -> None:
-    """The table of a train job, below an empty line and a title."""
-    from hwnas.report import stages_table
-
-    say(f"\n{one_line(title)}")
-    print_wide(stages_table(view))
+        print_stages(view)
 
 
 def _summary(view: JobView) -> str:

@@ -19,10 +19,17 @@ from hwnas.jobs._observer import Observer
 from hwnas.jobs._records import Failure, JobView, ParentView, TrialRecord
 from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._sizing import Sizing, sizing
-from hwnas.jobs._spec import DeviceSpec, JobSpec, Objective, SpaceInfo, first_problem
+from hwnas.jobs._spec import (
+    DeviceSpec,
+    JobSpec,
+    Objective,
+    SpaceInfo,
+    TrainEvery,
+    first_problem,
+)
 from hwnas.jobs._store.lease import Claims, Lease, Pulse, Watch, last_generation
 from hwnas.jobs._store.store import Store
-from hwnas.jobs._train_jobs import choose, new_train_place, parent_of, train_name
+from hwnas.jobs._train_jobs import choose, new_train_place, train_fields
 
 if TYPE_CHECKING:
     from hwnas.jobs._adapt import adapt as adapt
@@ -84,6 +91,7 @@ __all__ = [
     "Sizing",
     "SpaceInfo",
     "Store",
+    "TrainEvery",
     "Training",
     "TrialFolder",
     "TrialRecord",
@@ -109,7 +117,6 @@ __all__ = [
     "open_at_hand",
     "open_device",
     "own_costs",
-    "parent_of",
     "random_archs",
     "read_job",
     "read_pace",
@@ -117,7 +124,7 @@ __all__ = [
     "run_search",
     "sizing",
     "train_attempt",
-    "train_name",
+    "train_fields",
 ]
 
 

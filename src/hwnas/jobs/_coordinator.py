@@ -70,7 +70,9 @@ class Coordinator:
         self._archs: dict[int, Arch] = {}
         self._results: dict[int, Message] = {}
         self._waiting = self._interrupted()
-        self._counted = len(self._trials())
+        known = self._trials()
+        self._counted = len(known)
+        self.completed = sum(trial.state == TrialState.COMPLETE for trial in known)
         limit = job.spec.time_limit
         self._end = None if limit is None else time.monotonic() + limit
         self.pace = Pace(job.spec.parallel)
@@ -92,8 +94,8 @@ class Coordinator:
         """Whether every arch that may be proposed has been tried."""
         return self._sampler.exhausted(self._study)
 
-    def run(self) -> None:
-        """Run until the trials asked for are done.
+    def run(self, pause_at: int | None = None) -> None:
+        """Run until the trials asked for are done, or so many are completed and none runs.
 
         Raises:
             JobError: more trials failed than the job allows, or a worker cannot start.
@@ -102,7 +104,7 @@ class Coordinator:
         """
         self._executor.warm_up(self._job.spec.trials - self.done)
         while True:
-            self._fill()
+            self._fill(pause_at)
             if not self._running:
                 self._clear_strays()
                 return
@@ -116,10 +118,12 @@ class Coordinator:
             if self._failed > self._job.spec.max_failed:
                 raise JobError(self._too_many_failures())
 
-    def _fill(self) -> None:
+    def _fill(self, pause_at: int | None) -> None:
         while self._executor.free > 0 and not self.ending:
             if self._waiting:
                 self._start(self._waiting.pop(0))
+            elif pause_at is not None and self.completed >= pause_at:
+                return
             elif self._counted < self._job.spec.trials and not self.exhausted:
                 with self._store.transaction():
                     trial = self._study.ask()
@@ -216,6 +220,7 @@ class Coordinator:
             if times:
                 trial.set_user_attr(MEASURED_IN, {k: list(astuple(t)) for k, t in times.items()})
             self._study.tell(trial, values)
+        self.completed += 1
         self._announce(number)
 
     def _objective(self, name: str, reward: float, known: dict[str, Estimate]) -> float:
@@ -273,8 +278,10 @@ class Coordinator:
 
     def _clear_strays(self) -> None:
         """A database that went away as a trial was created may hold it twice."""
+        known = {trial.number for trial in self._waiting}  # there is no time left for these
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._void(optuna.Trial(self._study, frozen._trial_id))
+            if frozen.number not in known:
+                self._void(optuna.Trial(self._study, frozen._trial_id))
 
     def _void(self, trial: optuna.Trial) -> None:
         trial.set_user_attr(VOID, True)

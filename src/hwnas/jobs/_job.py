@@ -112,7 +112,7 @@ class Job:
         """What names the job from every folder: its own as an absolute path, or the URL."""
         return self.place.url or str(self.folder.resolve())
 
-    def ask_for(self, **wanted: float | str | None) -> None:
+    def ask_for(self, **wanted: Any) -> None:
         """Change what was asked for (`trials`, `parallel` ...); None leaves it as it was.
 
         Raises:

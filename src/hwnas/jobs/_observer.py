@@ -38,7 +38,7 @@ class Observer:
         """A trial failed, or was `stale` (`kind`, as in `Failure`), and is run again."""
 
     def phase(self, text: str) -> None:
-        """What the search does now, when it is not training."""
+        """What the search does now, when it is not training; empty when it trains again."""
 
     def noted(self, text: str) -> None:
         """Something that the user should know, and that stops nothing."""

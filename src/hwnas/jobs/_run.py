@@ -15,6 +15,7 @@ from hwnas.jobs._check import adapted_in, check_request
 from hwnas.jobs._executors.base import ExecutorFactory, Training
 from hwnas.jobs._executors.choice import make_executor
 from hwnas.jobs._finalists import choose_winner
+from hwnas.jobs._in_search import Beside, InSearch
 from hwnas.jobs._life import LifeCycle, Living
 from hwnas.jobs._limits import candidates_of
 from hwnas.jobs._meter import Meter, onnx_name, remember_references
@@ -25,7 +26,7 @@ from hwnas.jobs._queue.queue import MeasurementQueue
 from hwnas.jobs._space_record import describe_space, what_changed
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._store.store import Store
-from hwnas.jobs._view import budget_of, view_of
+from hwnas.jobs._view import budget_of, counted, view_of
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
@@ -50,12 +51,15 @@ def run_search(
     candidates: Candidates | None = None,
     executor: ExecutorFactory | None = None,
     workers: WithWorkers | None = None,
+    within: Callable[[], bool] | None = None,
 ) -> JobView:
     """Run `job` until its trials are done and its winner is chosen; go on where it was cut off.
 
     `costs` are those of the user's own that the request names, `candidates` those of
     `candidates_of`, if the caller has made them already; `executor` makes what trains, by default
-    the one that the request names. `workers` are started on this machine and end with this call.
+    the one that the request names. `workers` are started on this machine and end with this call. A
+    train job that a search runs itself is `within`: that tells whether the search ends, and its
+    workers measure for both.
 
     Raises:
         InfeasibleError: no arch keeps the budget's limits on computed costs.
@@ -84,10 +88,29 @@ def run_search(
         workers.check(spec)
     with ExitStack() as stack:
         stack.enter_context(job.running())
-        living = stack.enter_context(Living(job.life, job.check, _ask_workers(job)))
+        asked = _ask_workers(job) if within is None else []
+        living = stack.enter_context(Living(job.life, job.check, asked))
         if workers is not None:
             watcher.phase("starting workers")
             stack.enter_context(workers.started(job))
+
+        def stopping() -> bool:
+            return living.stopping or (within is not None and within())
+
+        def train(train_job: Job, ending: Callable[[], bool]) -> object:
+            beside = Beside(watcher)
+            return run_search(
+                train_job,
+                space,
+                trainer,
+                task,
+                judge,
+                beside,
+                costs,
+                executor=make,
+                within=ending,
+            )
+
         remember_references(job, known)
         _train_all(
             job,
@@ -100,7 +123,8 @@ def run_search(
             keys,
             watcher,
             make,
-            living,
+            stopping,
+            train,
         )
         if keys:
             choose_winner(job, space, budget, judge, keys, watcher)
@@ -164,7 +188,8 @@ def _train_all(
     keys: Mapping[str, DeviceSpec],
     observer: Observer,
     make: ExecutorFactory,
-    living: Living,
+    stopping: Callable[[], bool],
+    train: Callable[[Job, Callable[[], bool]], object],
 ) -> None:
     import cloudpickle
     import optuna
@@ -179,7 +204,8 @@ def _train_all(
     if spec.parent is None:
         sampler = SpaceSampler(candidates, make_strategy(spec.strategy), spec.seed)
     else:
-        sampler = ListedSampler(space, [chosen.arch for chosen in spec.parent.chosen])
+        archs = [chosen.arch for chosen in spec.parent.chosen]
+        sampler = ListedSampler(space, archs, counted)
     batches = sorted({d.batch_size for d in keys.values() if d.reads_onnx})
     exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
     payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.counting)
@@ -212,12 +238,22 @@ def _train_all(
             meter,
             events,
             observer,
-            lambda: living.stopping,
+            stopping,
         )
         observer.started(job, coordinator.done)
         if candidates.filters:
             observer.limited(candidates)
-        coordinator.run()
+        stage2 = None
+        if spec.train_every is not None:
+            stage2 = InSearch(
+                job, spec.train_every, space, lambda one: train(one, lambda: coordinator.ending)
+            )
+        coordinator.run(stage2.pause_at if stage2 else None)
+        while stage2 and coordinator.completed >= stage2.pause_at and not coordinator.ending:
+            executor.rest()
+            stage2.train()
+            observer.phase("")
+            coordinator.run(stage2.pause_at)
         for line in coordinator.pace.summary():
             observer.noted(line)
         if spec.parent is None and coordinator.exhausted:

@@ -166,7 +166,8 @@ class Parent(_Strict):
     """The search whose trials a train job trains in full (stage 2).
 
     `job` is where it is, `name` what it is called, `references` the speeds of the hosts that its
-    latencies refer to, by device.
+    latencies refer to, by device. `after` is how many trials the search had completed when it chose
+    last, where it does so itself (`TrainEvery`).
     """
 
     job: str
@@ -175,6 +176,16 @@ class Parent(_Strict):
     code_hash: str
     chosen: tuple[Chosen, ...] = Field(min_length=1)
     references: dict[str, float] = Field(default_factory=dict)
+    after: int = 0
+
+
+class TrainEvery(_Strict):
+    """That a search trains its `top` best trials in full after `every` so many, and `options` that
+    the trainer then has."""
+
+    every: int = Field(ge=1)
+    top: int = Field(default=3, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class _Versioned(BaseModel):
@@ -220,6 +231,7 @@ class JobSpec(_Strict):
     time_limit: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     parent: Parent | None = None
+    train_every: TrainEvery | None = None
     versions: dict[str, str] = Field(
         default_factory=lambda: {
             "python": platform.python_version(),

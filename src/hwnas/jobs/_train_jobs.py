@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import JobError, UsageError
 from hwnas.jobs._job import Job
@@ -14,6 +14,29 @@ if TYPE_CHECKING:
 
 
 _ROOM = "train"
+IN_SEARCH = f"{_ROOM}/in-search"
+"""Where the train job is that a search keeps itself."""
+_INHERITED = (
+    "space",
+    "trainer",
+    "trainer_options",
+    "task",
+    "input_shape",
+    "budget",
+    "reward",
+    "metric",
+    "metrics",
+    "costs",
+    "objectives",
+    "counting",
+    "strategy",
+    "devices",
+    "executor",
+    "storage",
+    "parallel",
+    "retries",
+    "seed",
+)
 
 
 def choose(
@@ -41,10 +64,15 @@ def choose(
         if not front:
             raise JobError(f"no trial of {view.folder} keeps the budget; choose by number, or top")
         return front
-    ranked = sorted(view.complete, key=lambda t: (not t.feasible, -(t.reward or 0.0)))
+    ranked = best_first(view)
     if top is not None and top > len(ranked):
         raise JobError(f"{view.folder} has {len(ranked)} completed trials, fewer than {top}")
-    return tuple(ranked[:top])
+    return ranked[:top]
+
+
+def best_first(view: JobView) -> tuple[TrialRecord, ...]:
+    """Completed trials, those that keep the budget before others, the highest reward first."""
+    return tuple(sorted(view.complete, key=lambda t: (not t.feasible, -(t.reward or 0.0))))
 
 
 def _numbered(view: JobView, numbers: Sequence[int]) -> tuple[TrialRecord, ...]:
@@ -80,6 +108,17 @@ def parent_of(job: Job, trials: Sequence[TrialRecord]) -> Parent:
         chosen=tuple(map(_as_chosen, trials)),
         references=job.read("devices.json", dict[str, float]) or {},
     )
+
+
+def train_fields(job: Job, where: str, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """The fields of a train job's request, as they are where nothing else is asked for."""
+    return {
+        **{name: getattr(job.spec, name) for name in _INHERITED},
+        "name": train_name(job, where),
+        "trials": len(trials),
+        "max_failed": len(trials),
+        "parent": parent_of(job, trials),
+    }
 
 
 def _as_chosen(trial: TrialRecord) -> Chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwnas.strategy._sampler import ArchSampler, arch_key
@@ -25,11 +25,18 @@ class ListedSampler(ArchSampler):
     Args:
         space: what the archs belong to.
         archs: canonical; the same arch may be there twice.
+        counted: which of the study's trials count; others take no arch's place.
     """
 
-    def __init__(self, space: SearchSpace, archs: Sequence[Arch]) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        archs: Sequence[Arch],
+        counted: Callable[[Iterable[FrozenTrial]], Iterable[FrozenTrial]] = iter,
+    ) -> None:
         super().__init__(space)
         self._archs = list(archs)
+        self._counted = counted
 
     def exhausted(self, study: optuna.Study) -> bool:
         """Whether each arch of the list has a trial."""
@@ -53,7 +60,7 @@ class ListedSampler(ArchSampler):
         return dict(self._archs[place])
 
     def _next(self, trials: Iterable[FrozenTrial]) -> int | None:
-        taken = set(places(trials, self._archs).values())
+        taken = set(places(self._counted(trials), self._archs).values())
         return next((place for place in range(len(self._archs)) if place not in taken), None)
 
 

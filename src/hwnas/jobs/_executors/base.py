@@ -109,6 +109,9 @@ class Executor(ABC):
     def warm_up(self, count: int) -> None:  # noqa: B027 - many have nothing to prepare
         """Prepare for `count` trials."""
 
+    def rest(self) -> None:  # noqa: B027 - many keep nothing
+        """Let go of what is kept for trials to come, while none runs; later ones may start."""
+
     def train(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
         """Start a trial; `free` must be positive."""
         self._running.add(number)

@@ -49,6 +49,10 @@ class LocalExecutor(Executor):
         while len(self._workers) < min(count, self.size):
             self._workers.append(self._worker())
 
+    def rest(self) -> None:
+        """End the processes; new ones are started when trials are."""
+        self.close()
+
     def stop(self, number: int) -> None:
         """Ask a trial to end early."""
         for worker in self._workers:
