@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help venv demo test chaos browser sshd s3 postgres tensorflow lint docs-test bench tables priors peers clean
+.PHONY: help venv demo test chaos browser sshd s3 azurite postgres tensorflow lint docs-test bench tables priors peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: venv
 	$(BIN)/python examples/digits.py
 
-test: venv browser sshd s3 postgres tensorflow
+test: venv browser sshd s3 azurite postgres tensorflow
 	$(BIN)/pytest -n 2 --dist loadfile
 
 chaos: venv s3 postgres
@@ -59,6 +59,13 @@ postgres:
 # Servers that speak S3: one that knows all of S3's errors, and one that keeps its objects on disk.
 # Their packages are of no use to hwnas, so they have their own environments.
 s3: .peers/moto/.installed .peers/seaweedfs/.installed
+
+# Microsoft's emulator of Azure's storage, which needs Node.
+azurite:
+	@test -x .peers/azurite/node_modules/.bin/azurite-blob || \
+	if command -v npm >/dev/null; then \
+		npm install --prefix .peers/azurite --no-audit --no-fund --loglevel=error azurite@3.37.0; \
+	else echo "no npm: the tests on Azure's storage will be skipped (apt-get install npm)"; fi
 
 # Trainers that were written for Vertex AI NAS use TensorFlow, which wants other versions of packages.
 tensorflow: .peers/tensorflow/.installed

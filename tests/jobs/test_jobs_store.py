@@ -1,4 +1,4 @@
-"""What every store promises, on a folder, in memory, and on a server that speaks S3."""
+"""What every store promises: a folder, memory, and servers that speak S3 and Azure's protocol."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stores import s3_bucket, s3_server
+from stores import SECRET, SERVERS, s3_server
 
 from hwnas.errors import StoreError
 from hwnas.jobs import Store
 
 
-@pytest.fixture(scope="module", params=["file", "memory", "s3"])
+@pytest.fixture(scope="module", params=["file", "memory", *SERVERS])
 def kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param != "s3":
+    if request.param not in SERVERS:
         yield request.param
         return
-    with s3_server():
-        yield "s3"
+    with SERVERS[request.param][0]():
+        yield request.param
 
 
 @pytest.fixture
 def url(kind: str, tmp_path: Path) -> str:
     if kind == "file":
         return str(tmp_path / "a store")
-    return "memory://" if kind == "memory" else s3_bucket()
+    return "memory://" if kind == "memory" else SERVERS[kind][1]()
 
 
 @pytest.fixture
@@ -201,11 +202,81 @@ def test_a_folder_that_cannot_be_a_store(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "below")
 
 
-def test_a_bucket_that_is_not_there_is_told_in_a_line() -> None:
+def told_in_a_line(use: Callable[[], object], start: str) -> str:
+    with pytest.raises(StoreError) as told:
+        use()
+    text = str(told.value)
+    assert text.startswith(start)
+    assert "\n" not in text
+    assert SECRET not in text
+    return text
+
+
+def test_a_bucket_that_is_not_there_is_told_in_a_line(kind: str, url: str) -> None:
+    if kind not in SERVERS:
+        pytest.skip("only servers have buckets")
+    other = f"{url.partition('//')[0]}//no-such-bucket/x"
+    told_in_a_line(lambda: Store(other).put("a", b""), f"cannot write {other}/a: ")
+    told_in_a_line(lambda: Store(other).create("a", b""), f"cannot create {other}/a: ")
+
+
+def test_what_is_not_permitted_is_told_in_a_line(kind, url, monkeypatch) -> None:
+    if kind == "azure":
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "d3Jvbmc=")
+    elif kind == "s3":
+        moto_checks_who_asks(True)
+    else:
+        pytest.skip("only servers ask who it is")
+    try:
+        told_in_a_line(lambda: Store(url).put("a", b""), f"cannot write {url}/a: ")
+        told_in_a_line(lambda: Store(url).create("a", b""), f"cannot create {url}/a: ")
+        told_in_a_line(lambda: Store(url).get("a"), f"cannot read {url}/a: ")
+    finally:
+        if kind == "s3":
+            moto_checks_who_asks(False)
+
+
+def moto_checks_who_asks(now: bool) -> None:
+    url = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+    count = b"0" if now else b"1000000000"
+    request = urllib.request.Request(url, count, {"Content-Type": "text/plain"}, method="POST")
+    urllib.request.urlopen(request, timeout=20).close()
+
+
+def test_a_server_that_is_not_there_is_told_in_a_line(monkeypatch) -> None:
     with s3_server():
-        with pytest.raises(StoreError) as told:
-            Store("s3://no-such-bucket/x").put("a", b"")
-        text = str(told.value)
-        assert text.startswith("cannot write s3://no-such-bucket/x/a: ")
-        assert "\n" not in text
-        assert "a-secret" not in text
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("HWNAS_PATIENCE", "0.5")
+        told_in_a_line(lambda: Store("s3://bucket/x").get("a"), "cannot read s3://bucket/x/a: ")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this process may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(small_disk: Path) -> None:
+    store = Store(small_disk)
+    store.put("a", b"kept")
+    for use in (store.put, store.create):
+        name = "a" if use == store.put else "b"
+        told_in_a_line(lambda use=use, name=name: use(name, b"x" * (4 << 20)), "cannot ")
+    assert store.get("a") == b"kept"
+    assert store.names() == ["a"]
+
+
+def test_a_folder_that_may_not_be_written(small_disk: Path) -> None:
+    store = Store(small_disk)
+    store.put("a", b"kept")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    told = told_in_a_line(lambda: store.put("a", b""), f"cannot write file://{small_disk}/a: ")
+    assert "Read-only file system" in told
+    told_in_a_line(lambda: store.create("b", b""), f"cannot create file://{small_disk}/b: ")
+    assert store.get("a") == b"kept"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -65,7 +66,7 @@ class Store:
         holds these very bytes then is taken for what this call wrote.
         """
         import obstore
-        from obstore.exceptions import AlreadyExistsError, BaseError
+        from obstore.exceptions import AlreadyExistsError, GenericError
 
         path = self._path(name)
         for attempt in range(_CREATIONS):
@@ -74,7 +75,7 @@ class Store:
                     obstore.put(self._hasty, path, data, mode="create")
                 except AlreadyExistsError:
                     return attempt > 0 and self.get(name) == data
-                except BaseError:
+                except GenericError:  # the others are answers
                     if self._hasty is self._objects or attempt == _CREATIONS - 1:
                         raise
                 else:
@@ -205,7 +206,8 @@ def _open(url: str) -> tuple[str, ObjectStore, ObjectStore]:
         )
     try:
         options: dict[str, Any] = {}
-        if scheme == "s3" and os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        endpoint = "AWS_ENDPOINT_URL" if scheme == "s3" else "AZURE_STORAGE_ENDPOINT"
+        if scheme != "gs" and os.environ.get(endpoint, "").startswith("http://"):
             options["client_options"] = {"allow_http": True}  # a server of one's own
         patient: RetryConfig = {
             "max_retries": 1_000_000,
@@ -222,8 +224,10 @@ def _open(url: str) -> tuple[str, ObjectStore, ObjectStore]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line: the rest is internal, and long."""
+    """What a server says of it, or the first line: the rest is internal, and long."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if said := re.search(r"<Message>([^<\r\n]+)", str(error)):
+        return said[1][:300]
     text = str(error).strip().splitlines() or [type(error).__name__]
     return text[0].removesuffix(":")[:300]
