@@ -2,7 +2,8 @@
 
 A page's blocks run in order, in one folder that is empty at first: ```python blocks each as a
 program of their own, ```bash blocks with the shell's `-eu -o pipefail`. A Python block that begins
-with a comment that is a file name (`# mynet.py`) is kept under that name, for the blocks after it.
+with a comment that is a file name (`# mynet.py`) is kept under that name, for the blocks after it;
+`# mynet.py, run below` is compiled, and run by these alone.
 A block that cannot run here is preceded by `<!-- not run: why -->`; the reason is printed. Blocks
 of other languages (text, json) are not code. A link to a file that does not exist fails too.
 """
@@ -24,7 +25,7 @@ BLOCK = re.compile(
     r"(?:<!-- not run: (?P<why>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-FILE_NAME = re.compile(r"# (\w+\.py)\n")
+FILE_NAME = re.compile(r"# (\w+\.py)(, run below)?\n")
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)[^)]*\)")
 LIMIT = 300  # seconds for one block
 
@@ -35,7 +36,8 @@ def command(language: str, code: str, folder: Path, number: int) -> list[str] | 
         named = FILE_NAME.match(code)
         script = folder / (named[1] if named else f"block{number}.py")
         script.write_text(code)
-        return [sys.executable, str(script)]
+        how = ["-m", "py_compile"] if named and named[2] else []
+        return [sys.executable, *how, str(script)]
     if language in ("bash", "sh"):
         return ["bash", "-euo", "pipefail", "-c", code]
     return None

@@ -338,3 +338,4 @@ class LocalWorker:
     local_output_dir: Annotated[
         str | None, flag("A folder that a container gets, too.", metavar="FOLDER")
     ] = None
+    prebuilt_trainer_model: Annotated[str, inert("Of Google's ready trainers.")] = ""
