@@ -42,7 +42,7 @@ def make(request, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mak
             trials=9,
             max_failed=9,
         )  # fmt: skip
-        job = Job.create(folder / "job", spec)
+        job = Job.create(folder / "job", spec, space)
         parts = (space, getattr(nets, trainer), {}, None, None, spec.counting)
         log = job.folder / "workers.log"
         training = Training(cloudpickle.dumps(parts), 3, "accuracy", {}, log)
