@@ -11,13 +11,21 @@ from pathlib import Path
 import cloudpickle
 import pytest
 import torch
+from ray_clusters import cluster
 from safetensors.torch import load_file
 
 from hwnas._process import Message
 from hwnas.jobs import Executor, Job, JobSpec, Objective, SpaceInfo, Training, make_executor
 
-EXECUTORS = ["local?threads=1", "command?threads=1:cd / && {trial}"]
+EXECUTORS = ["local?threads=1", "command?threads=1:cd / && {trial}", "ray?address={address}"]
 Make = Callable[..., Executor]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a Ray cluster."""
+    with cluster() as found:
+        yield found.address
 
 
 @pytest.fixture(params=EXECUTORS)
@@ -27,6 +35,9 @@ def make(request, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mak
     monkeypatch.chdir(folder)
     import nets
 
+    text: str = request.param
+    if "{address}" in text:
+        text = text.format(address=request.getfixturevalue("address"))
     made: list[Executor] = []
 
     def maker(trainer: str, size: int = 1, timeout: float | None = None) -> Executor:
@@ -46,7 +57,7 @@ def make(request, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mak
         parts = (space, getattr(nets, trainer), {}, None, None, spec.counting)
         log = job.folder / "workers.log"
         training = Training(cloudpickle.dumps(parts), 3, "accuracy", {}, log)
-        made.append(make_executor(request.param)(job, training, size, timeout, queue.Queue()))
+        made.append(make_executor(text)(job, training, size, timeout, queue.Queue()))
         return made[-1]
 
     yield maker

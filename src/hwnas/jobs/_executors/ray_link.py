@@ -189,7 +189,8 @@ class _Link:
 
     @property
     def _wanted(self) -> dict[str, float]:
-        return {"CPU": self._setup["cpus"], "GPU": self._setup["gpus"], **self._setup["resources"]}
+        wanted = {"CPU": self._setup["cpus"], "GPU": self._setup["gpus"]}
+        return {name: n for name, n in {**wanted, **self._setup["resources"]}.items() if n > 0}
 
     @property
     def _patience(self) -> float:
@@ -204,7 +205,7 @@ class _Link:
         )
 
     def _too_small(self) -> str:
-        wanted = [f"{name} {amount:g}" for name, amount in self._wanted.items() if amount]
+        wanted = [f"{name} {amount:g}" for name, amount in self._wanted.items()]
         has = [
             ", ".join(f"{name} {node['Resources'].get(name, 0):g}" for name in self._wanted)
             for node in ray.nodes()
@@ -234,7 +235,7 @@ class _Link:
             self._places.remove(place)
             trial = place.trial
         if trial is not None:
-            where = f" on {place.host}" if place.host else ""
+            where = f" ({place.host})" if place.host else ""
             told = {"type": "failed", "trial": trial, "kind": kind, "reason": f"{reason}{where}"}
             self._channel.send(told)
 
