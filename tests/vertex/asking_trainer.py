@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 import spaces
 
-from hwnas.vertex import cloud_nas_utils, metrics_reporter
+from hwnas.vertex import cloud_nas_utils, gcs_utils, metrics_reporter
 
 
 def main() -> None:
@@ -30,10 +29,10 @@ def main() -> None:
         search_space=spaces.layers(), nas_params_str=given.nas_params_str, model_dir=job_dir
     )
     cloud_nas_utils.serialize_and_save_tunable_object(layers, job_dir)
-    model = Path(job_dir, given.model)
-    model.mkdir(parents=True)
-    (model / "weights").write_text("w" * (layers[0].filters + layers[1].filters))
-    told = cloud_nas_utils.wait_and_retrieve_latency(str(model), timeout=given.timeout)
+    model = f"{job_dir}/{given.model}"
+    with gcs_utils.file_open(f"{model}/weights", "w") as weights:
+        weights.write("w" * (layers[0].filters + layers[1].filters))
+    told = cloud_nas_utils.wait_and_retrieve_latency(model, timeout=given.timeout)
     reward = cloud_nas_utils.compute_reward(
         accuracy=0.9,
         target_latency_or_flops=10.0,

@@ -20,9 +20,10 @@ class Calculator(model_metrics_evaluator.ModelMetricsEvaluator):
     how = "well"
 
     def evaluate_saved_model(self, trial_id: int, saved_model_path: str) -> dict[str, Any]:
-        notes = Path(self.job_output_dir).parent.parent / "measured.txt"
-        with open(notes, "a") as file:
-            file.write(f"{trial_id} {self.latency_worker_id} {os.getpid()}\n")
+        if "://" not in self.job_output_dir:
+            notes = Path(self.job_output_dir).parent.parent / "measured.txt"
+            with open(notes, "a") as file:
+                file.write(f"{trial_id} {self.latency_worker_id} {os.getpid()}\n")
         if self.how == "slow":
             time.sleep(2)
         if self.how == "hangs":

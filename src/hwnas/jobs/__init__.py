@@ -16,6 +16,7 @@ from hwnas.jobs._meter import (
     open_device,
 )
 from hwnas.jobs._observer import Observer
+from hwnas.jobs._place import Place
 from hwnas.jobs._records import Failure, JobView, ParentView, TrialRecord
 from hwnas.jobs._registry import DeviceRegistry, find_device
 from hwnas.jobs._sizing import Sizing, sizing
@@ -85,6 +86,7 @@ __all__ = [
     "Observer",
     "OwnCost",
     "ParentView",
+    "Place",
     "Pulse",
     "QueueDevice",
     "QueueWorker",

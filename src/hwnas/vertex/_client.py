@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.errors import JobError, UsageError
-from hwnas.jobs import JobView, read_job
-from hwnas.vertex._board import Board
+from hwnas.jobs import JobView, Place, read_job
+from hwnas.vertex._board import Board, Workers
 from hwnas.vertex._calculators import Calculators
 from hwnas.vertex._ids import ROOT, JobIndex, NasJob
 from hwnas.vertex._jobs import run_vertex_search, run_vertex_train
@@ -122,7 +121,7 @@ def view_of_job(index: JobIndex, job: NasJob) -> JobView:
     Raises:
         JobError: it has no trials yet, or cannot be read.
     """
-    return read_job(index.url(job).removeprefix("file://"))
+    return read_job(index.url(job))
 
 
 def check_trials(index: JobIndex, search_job: NasJob, trials: Sequence[int]) -> None:
@@ -213,8 +212,8 @@ def _measured(index: JobIndex, job: NasJob, measuring: Measuring | None) -> Iter
         flags,
         count=measuring.count,
         env=env,
-        logs=Path(index.url(job).removeprefix("file://"), "latency"),
-        ready=lambda number: bool(board.store.names(f"workers/{number}")),
+        logs=Place.of(index.url(job)).folder / "latency",
+        ready=Workers(board).ready,
     )
     with calculators:
         yield

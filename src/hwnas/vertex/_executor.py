@@ -88,7 +88,7 @@ class VertexExecutor(Executor):
         place = TrialPlace(path_of(self.job.store), trainer.stage, trainer.trial_id(number, arch))
         self._board.begin(place.trial, trainer.params_str(arch))
         folder.begin()
-        file = folder.folder / METRICS
+        file = (folder.folder / METRICS).absolute()
         file.unlink(missing_ok=True)
         launch = trainer.program.launch(
             as_words({"job-dir": place.folder, **trainer.flags_of(arch)}),
@@ -99,6 +99,7 @@ class VertexExecutor(Executor):
                 "CLOUD_ML_HP_METRIC_FILE": str(file),
                 "PYTHONUNBUFFERED": "1",  # what was printed before a crash is in the log
             },
+            [file.parent],
         )
         self._began(number)
         command = Kept(

@@ -13,9 +13,12 @@ from hwnas.jobs import (
     JobView,
     Objective,
     Observer,
+    Place,
     SpaceInfo,
+    Store,
     run_search,
 )
+from hwnas.vertex._board import path_of
 from hwnas.vertex._executor import vertex_executor
 from hwnas.vertex._layout import PARAMS
 from hwnas.vertex._programs import Program
@@ -54,7 +57,8 @@ def run_vertex_search(
     Args:
         program: the trainer; see `Program`.
         search_space: `package.module.function` of a function that returns a PyGlove value.
-        folder: the job's, `<root>/<job name>_<time>`.
+        folder: the job's folder or URL, `<root>/<job name>_<time>`. Trials run on this machine; a
+            trainer must be able to write to such a URL.
         metric: the tag of the metric that the trainer reports, and that is maximised.
         flags: further flags of the trainer.
         trials: how many to train.
@@ -74,10 +78,9 @@ def run_vertex_search(
             failed, or the space is not the one that the job was started with.
     """
     space = VertexSpace(search_space)
-    job_folder = _local(folder)
     trainer = SearchTrainer(program, metric, dict(flags or {}), space=space)
     limits = _limits(trials, parallel, max_failed, trial_timeout, retries, time_limit)
-    return _run(trainer, space, search_space, job_folder, limits, strategy, seed, resume, observer)
+    return _run(trainer, space, search_space, folder, limits, strategy, seed, resume, observer)
 
 
 def run_vertex_train(
@@ -102,7 +105,7 @@ def run_vertex_train(
     one whose arch says `search_trial`. Other arguments are those of `run_vertex_search`.
 
     Args:
-        search_folder: the job of the search.
+        search_folder: the folder or URL of the search.
         search_trials: numbers of its trials, from 1, each once.
 
     Raises:
@@ -110,29 +113,29 @@ def run_vertex_train(
     """
     if not search_trials or len(set(search_trials)) < len(search_trials):
         raise UsageError(f"trials to train: {list(search_trials)}; name one at least, each once")
-    search_dir = _local(search_folder) / "nas" / "search"
-    params = {number: _params(search_dir, number) for number in search_trials}
-    job_folder = _local(folder)
+    search = Place.of(search_folder)
+    stage = search.store.within("nas/search")
+    params = {number: _params(stage, number) for number in search_trials}
     trainer = FullTrainer(
         program,
         metric,
         dict(flags or {}),
-        search_dir=str(search_dir),
+        search_dir=path_of(stage),
         params=params,
     )
     from hwnas.space import FunctionSpace
 
     space = FunctionSpace({SEARCH_TRIAL: list(params)}, _no_network)
     limits = _limits(len(params), parallel, max_failed, trial_timeout, retries, time_limit)
-    name = f"trials of {search_dir.parent.parent.name}"
-    return _run(trainer, space, name, job_folder, limits, "random", 0, resume, observer)
+    name = f"trials of {search.name}"
+    return _run(trainer, space, name, folder, limits, "random", 0, resume, observer)
 
 
 def _run(
     trainer: Trainer,
     space: SearchSpace,
     name: str,
-    folder: Path,
+    folder: str | Path,
     limits: Mapping[str, Any],
     strategy: str,
     seed: int,
@@ -140,12 +143,12 @@ def _run(
     observer: Observer | None,
 ) -> JobView:
     trainer.program.check()
-    if resume and (folder / "job.json").exists():
+    if resume and Job.exists(folder):
         job = Job.open(folder)
         job.ask_for(**limits)
     else:
         spec = JobSpec(
-            name=folder.name,
+            name=Job.name_at(folder),
             space=SpaceInfo(
                 name=name,
                 reference=None,
@@ -184,18 +187,11 @@ def _limits(
     }
 
 
-def _params(search_dir: Path, number: int) -> str:
-    file = search_dir / str(number) / PARAMS
-    if not file.is_file():
-        raise UsageError(f"there is no trial {number} to train: {file} is not there")
-    return file.read_text()
-
-
-def _local(folder: str | Path) -> Path:
-    text = str(folder).removeprefix("file://")
-    if "://" in text:
-        raise UsageError(f"{folder}: trials run on this machine, and need a folder of it")
-    return Path(text).expanduser().absolute()
+def _params(search: Store, number: int) -> str:
+    data = search.get(f"{number}/{PARAMS}")
+    if data is None:
+        raise UsageError(f"there is no trial {number} to train: {search.url} has no {number}")
+    return data.decode()
 
 
 def _no_network(*arguments: Any, **options: Any) -> NoReturn:

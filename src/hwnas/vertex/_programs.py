@@ -41,8 +41,13 @@ class Program(ABC):
         """
 
     @abstractmethod
-    def launch(self, words: Sequence[str], env: Mapping[str, str]) -> Launch:
-        """A process with these words and, beside the variables that there are, these ones."""
+    def launch(
+        self, words: Sequence[str], env: Mapping[str, str], folders: Sequence[Path] = ()
+    ) -> Launch:
+        """A process with these words and, beside the variables that there are, these ones.
+
+        `folders` of this host must be there for it under their own names, beside the root.
+        """
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ class LocalProgram(Program):
         """See `Program.check`."""
         self._words()
 
-    def launch(self, words: Sequence[str], env: Mapping[str, str]) -> Launch:
+    def launch(
+        self, words: Sequence[str], env: Mapping[str, str], folders: Sequence[Path] = ()
+    ) -> Launch:
         """See `Program.launch`."""
         known = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         path = os.pathsep.join(dict.fromkeys([str(Path.cwd()), *known]))
@@ -85,7 +92,9 @@ class ModuleProgram(Program):
     def check(self) -> None:
         """There is nothing to look for."""
 
-    def launch(self, words: Sequence[str], env: Mapping[str, str]) -> Launch:
+    def launch(
+        self, words: Sequence[str], env: Mapping[str, str], folders: Sequence[Path] = ()
+    ) -> Launch:
         """See `Program.launch`."""
         return Launch([sys.executable, "-m", self.module, *words], dict(env))
 
@@ -109,8 +118,12 @@ class ImageProgram(Program):
         """See `Program.check`."""
         _containers.ensure_image(self.image)
 
-    def launch(self, words: Sequence[str], env: Mapping[str, str]) -> Launch:
+    def launch(
+        self, words: Sequence[str], env: Mapping[str, str], folders: Sequence[Path] = ()
+    ) -> Launch:
         """See `Program.launch`."""
+        root = Path(self.root.removeprefix("file://"))
+        outside = [folder for folder in folders if not folder.is_relative_to(root)]
         name = f"hwnas-{uuid.uuid4().hex[:12]}"
         argv, extra = _containers.run_words(
             self.image,
@@ -118,7 +131,7 @@ class ImageProgram(Program):
             name=name,
             root=self.root,
             env=list(env),
-            mounts=self.mounts,
+            mounts={**self.mounts, **{folder: str(folder) for folder in outside}},
             gpus=self.gpus,
         )
         return Launch(argv, {**env, **extra}, name)
