@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +287,22 @@ def test_a_search_goes_on_and_trains_in_full_meanwhile(tmp_path: Path, inside: I
         tmp_path, "search_resume", "--previous_nas_job_id=1", "--job_name=m", "--max_nas_trial=1"
     )
     assert len(inside.rows(job_id(out))) == 4
+
+
+def test_an_interrupted_search_leaves_nothing_running(tmp_path: Path) -> None:
+    """Trainer and calculator end with it; it says how to go on."""
+    words = ("search", "--job_name=mnist", *METRIC, *SPACE, *LOCAL, *CALCULATOR)
+    searching = start(tmp_path, *words, "--max_nas_trial=1", "--search_docker_flags", "how=hangs")
+    while not list(tmp_path.glob("mnist_*/nas/search/1/nas_params_str.json")):
+        assert searching.poll() is None
+        time.sleep(0.1)
+    searching.send_signal(signal.SIGINT)
+    _, err = searching.communicate()
+    assert searching.returncode == 130
+    assert "search_resume --previous_nas_job_id 1 --job_name mnist --max_nas_trial N" in err
+    for process in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            assert str(tmp_path).encode() not in process.read_bytes()
 
 
 def test_one_trial_in_local(tmp_path: Path) -> None:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hwnas.cli._console import say
+from hwnas.cli._console import command, err, say
 from hwnas.jobs import Observer
 
 if TYPE_CHECKING:
     from hwnas.jobs import Job, TrialRecord
     from hwnas.vertex import NasJob
+
+
+@contextmanager
+def watched_search() -> Iterator[Callable[[NasJob], Observer]]:
+    """What tells of a search's jobs; an interrupted search says how to go on with it."""
+    jobs: list[NasJob] = []
+
+    def watch(job: NasJob) -> Observer:
+        jobs.append(job)
+        return VertexProgress(job)
+
+    try:
+        yield watch
+    except KeyboardInterrupt:
+        if jobs:
+            words = ("--previous_nas_job_id", jobs[0].id, "--job_name", jobs[0].name)
+            again = command("vertex", "search_resume", *words, "--max_nas_trial")
+            say(f"interrupted; what is done is kept. To go on: {again} N", err)
+        raise
 
 
 class VertexProgress(Observer):

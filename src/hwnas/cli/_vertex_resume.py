@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwnas.cli._vertex_flags import Cloud, Previous, Root, Trials
-from hwnas.cli._vertex_progress import VertexProgress
+from hwnas.cli._vertex_progress import watched_search
 from hwnas.cli._vertex_search import tell_best
 
 
@@ -17,11 +17,7 @@ def search_resume(previous: Previous, root: Root, trials: Trials, cloud: Cloud) 
         "parallel": trials.max_parallel_nas_trial,
         "max_failed": trials.most_failed,
     }
-    view = vertex_resume(
-        index,
-        index.find(previous.previous_nas_job_id),
-        trials.job_name,
-        changes,
-        watch=VertexProgress,
-    )
+    before = index.find(previous.previous_nas_job_id)
+    with watched_search() as watch:
+        view = vertex_resume(index, before, trials.job_name, changes, watch=watch)
     tell_best(view)

@@ -19,7 +19,7 @@ from hwnas.cli._vertex_flags import (
     Trials,
 )
 from hwnas.cli._vertex_programs import measuring_of, space_of, trainer_flags, trainer_of
-from hwnas.cli._vertex_progress import VertexProgress
+from hwnas.cli._vertex_progress import watched_search
 from hwnas.errors import JobError, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def search(
         measuring=measuring_of(calculator, cloud, index.root, workers.num_cloud_latency_workers),
         full=full_training_of(trainer, full, trials),
     )
-    view = vertex_search(index, trials.job_name, request, watch=VertexProgress)
+    with watched_search() as watch:
+        view = vertex_search(index, trials.job_name, request, watch=watch)
     tell_best(view)
 
 
