@@ -35,6 +35,7 @@ def train(files: TrialFolder, weights: bytes = b"weights", elapsed: float = 1.0)
     (files.folder / "result.json").write_text(json.dumps({**RESULT, "elapsed": elapsed}))
     (files.folder / "model.safetensors").write_bytes(weights)
     (files.folder / "log.txt").write_text("trained\n")
+    (files.folder / "metrics.jsonl").write_text("steps\n")
     checkpoint = files.folder / "checkpoints" / "epoch 1 (best).ckpt"
     checkpoint.parent.mkdir(exist_ok=True)
     checkpoint.write_bytes(b"state")
@@ -64,6 +65,7 @@ def test_a_second_publisher_changes_nothing(tmp_path: Path) -> None:
     train(second, b"second", elapsed=2)
     counted = first.publish()
     assert second.publish() == counted
+    second.leave()
     for machine in ("one", "two", "three"):
         files = trial(tmp_path, machine, True)
         result = files.result()
@@ -81,6 +83,7 @@ def test_an_attempt_that_left_files_is_no_hindrance(tmp_path: Path) -> None:
     there.begin()  # on another machine, from the checkpoints of the first
     checkpoint = there.folder / "checkpoints" / "epoch 1 (best).ckpt"
     assert checkpoint.read_bytes() == b"state"
+    assert (there.folder / "metrics.jsonl").read_text() == "steps\n"
     checkpoint.write_bytes(b"later")
     there.begin()
     assert checkpoint.read_bytes() == b"later", "what is newer here stays"

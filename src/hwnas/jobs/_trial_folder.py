@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from hwnas._files import write_text
+from hwnas._files import write_bytes, write_text
 from hwnas.errors import StoreError
 from hwnas.jobs._spec import Result, first_problem
 from hwnas.jobs._store.manifest import (
@@ -26,7 +26,7 @@ RESULT, LOG, METRICS = "result.json", "log.txt", "metrics.jsonl"
 WEIGHTS = "model.safetensors"
 CHECKPOINTS = "checkpoints"
 _KEPT = f"{CHECKPOINTS}.json"
-_PARTS = "kept"
+_PARTS, _LEFT = "kept", "left"
 
 
 class TrialFolder:
@@ -84,10 +84,13 @@ class TrialFolder:
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
         for entry in kept.files:
             download(self._store, self.folder / CHECKPOINTS, entry)
+        if (steps := self._store.get(f"{_LEFT}/{METRICS}")) is not None:
+            write_bytes(self.folder / METRICS, steps)
         write_text(here, data.decode())
 
     def keep_checkpoints(self) -> None:
-        """Store the checkpoints as they are now; an attempt on another machine goes on from them.
+        """Store the checkpoints as they are now, and the metrics of steps so far; an attempt
+        on another machine goes on from there.
 
         Raises:
             StoreError: the store cannot be written.
@@ -104,6 +107,7 @@ class TrialFolder:
             if one.source not in there:
                 self._store.put(one.source, source / one.path)
         told = found.model_copy(update={"files": named}).model_dump_json().encode()
+        self._leave(METRICS)
         self._store.put(_KEPT, told)
         write_text(self.folder / _KEPT, told.decode())
         for name in there - {one.source for one in named}:
@@ -125,17 +129,26 @@ class TrialFolder:
         return found
 
     def leave(self) -> None:
-        """Let others see the log of an attempt that failed, and how far it came.
+        """Let others see the log of an attempt that failed, and go on from its checkpoints.
 
         Raises:
             StoreError: the store cannot be written.
         """
-        if self._store is None:
-            return
         self.keep_checkpoints()
-        for name in (LOG, METRICS):
-            if (self.folder / name).is_file():
-                self._store.put(name, self.folder / name)
+        self.leave_log()
+
+    def leave_log(self) -> None:
+        """As `leave`, of an attempt that was killed, whose last checkpoint may be half a one.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        self._leave(LOG)
+
+    def _leave(self, name: str) -> None:
+        """Beside what is published, which must stay as it is."""
+        if self._store is not None and (self.folder / name).is_file():
+            self._store.put(f"{_LEFT}/{name}", self.folder / name)
 
     def manifest(self) -> Manifest | None:
         """What was published; None if nothing was.
@@ -202,7 +215,7 @@ class TrialFolder:
         if self._store is not None:
             manifest = self.manifest()
             entry = None if manifest is None else manifest.entry(LOG)
-            data = self._store.get(LOG if entry is None else entry.source) or b""
+            data = self._store.get(f"{_LEFT}/{LOG}" if entry is None else entry.source) or b""
             return data[-most:].decode(errors="replace")
         try:
             with open(self.folder / LOG, "rb") as file:

@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
 
 from hwnas._process import Child, Message
-from hwnas.errors import JobError
+from hwnas.errors import JobError, StoreError
 from hwnas.jobs._executors.base import Executor, ExecutorOptions
 from hwnas.jobs._trial_folder import TrialFolder
 
@@ -112,6 +113,8 @@ class LocalExecutor(Executor):
             )
         if worker.trial is None:
             return None
+        with suppress(StoreError):  # that the trial has failed is told all the same
+            self.job.trial(worker.trial).leave_log()
         kind, reason = _how_it_ended(worker.child.process.returncode)
         if worker.killed_because:
             kind, reason = "timeout", worker.killed_because

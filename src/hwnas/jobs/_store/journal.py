@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+
+from optuna.storages.journal._storage import JournalOperation
 
 from hwnas.errors import JobError, StoreError
 from hwnas.jobs._hold import JobLost
@@ -15,7 +18,9 @@ from hwnas.jobs._store.store import Store
 from hwnas.strategy import Journal
 
 _AT_ONCE = 16
+_STEP = JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE
 _VERSION = 1
+_SOON = 5.0  # seconds that the value of a step may wait for others, to be written with them
 
 
 class StoreJournal(Journal):
@@ -25,6 +30,9 @@ class StoreJournal(Journal):
     of the names, and a writer whose place another has taken cannot add anything: its next segment
     is there already. Who becomes the writer adds an empty segment to that end. A segment that was
     written, and whose answer was lost, is recognised as one's own.
+
+    Values of steps are many and decide nothing, so they wait a little and are written together; the
+    trial's `metrics.jsonl` has them, too.
     """
 
     def __init__(self, store: Store) -> None:
@@ -35,6 +43,8 @@ class StoreJournal(Journal):
         self._writes = False
         self._segments = 0
         self._entries: list[str] = []
+        self._waiting: list[str] = []
+        self._wrote = 0.0
 
     def read(self, start: int) -> Iterable[dict[str, Any]]:
         """See `Journal`. What was read before is not read again; the writer knows it all."""
@@ -51,8 +61,16 @@ class StoreJournal(Journal):
         """
         if not self._writes:
             raise JobError(f"{self.location} was opened to be read")
-        if not self._add(entries):
+        lines = [json.dumps(entry, separators=(",", ":")) for entry in entries]
+        steps = all(entry["op_code"] == _STEP for entry in entries)
+        if steps and time.monotonic() - self._wrote < _SOON:
+            self._waiting += lines
+        elif self._add([*self._waiting, *lines]):
+            self._waiting = []
+            self._wrote = time.monotonic()
+        else:
             raise JobLost(f"another process goes on with {self.location}; this one has stopped")
+        self._entries += lines
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -67,15 +85,13 @@ class StoreJournal(Journal):
                 self._writes = True
                 return
 
-    def _add(self, entries: list[dict[str, Any]]) -> bool:
+    def _add(self, lines: list[str]) -> bool:
         number = self._segments + 1
-        lines = [json.dumps(entry, separators=(",", ":")) for entry in entries]
         head = json.dumps({"version": _VERSION, "writer": self._writer, "segment": number})
         data = "\n".join([head, *lines, ""]).encode()
         if not self._store.create(_name(number), data):
             return False
         self._segments = number
-        self._entries += lines
         return True
 
     def _catch_up(self) -> None:
