@@ -26,6 +26,7 @@ from hwnas.device import Measurement, SimulatedDevice, Timing, export_onnx
 from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError
 from hwnas.jobs import DeviceEvaluator, QueueDevice, QueueWorker, Store
 from hwnas.jobs._life import LifeCycle
+from hwnas.jobs._queue import crew
 from hwnas.jobs._queue.asked import ask_for
 from hwnas.jobs._queue.calibration import (
     SHAPE,
@@ -35,6 +36,7 @@ from hwnas.jobs._queue.calibration import (
 )
 from hwnas.jobs._queue.envelopes import Answer
 from hwnas.jobs._queue.queue import MeasurementQueue
+from hwnas.jobs._store import lease
 from hwnas.jobs._store.lease import Claims, Pulse
 from support import HWNAS
 
@@ -239,6 +241,22 @@ def test_dead_workers_are_noticed(tmp_path, model, worker) -> None:
     worker(seconds=60).kill()
     with pytest.raises(DeviceError, match="none of its 1 workers lives"):
         device(tmp_path, patience=0.5).measure([model], INPUT)
+
+
+def test_a_store_that_was_away_makes_no_worker_dead(tmp_path, monkeypatch) -> None:
+    queue, now = MeasurementQueue(Store(tmp_path), "pixel"), [0.0]
+    queue.store.put("workers/one", b"1")
+    monkeypatch.setattr(crew.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(lease.time, "monotonic", lambda: now[0])
+    watching = crew.Crew(queue, 90.0)
+    for now[0] in (0, 100, 150, 190):  # every look may have waited for the store
+        watching.check()
+    for second in range(191, 280):
+        now[0] = second
+        watching.check()
+    now[0] = 281
+    with pytest.raises(DeviceError, match="none of its 1 workers lives"):
+        watching.check()
 
 
 def test_time_counts_from_the_claim(tmp_path, model, worker) -> None:

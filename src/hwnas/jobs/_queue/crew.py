@@ -9,6 +9,7 @@ from hwnas.jobs._queue.queue import MeasurementQueue
 from hwnas.jobs._store.lease import Watch
 
 _EVERY = 1.0  # seconds between looks
+_AWAY = 10.0  # seconds between two of them after which what was seen before says nothing
 
 
 class Crew:
@@ -33,10 +34,12 @@ class Crew:
         now = time.monotonic()
         if now - self._looked < min(_EVERY, self._patience / 4):
             return
-        self._looked = now
         store, device = self._queue.store, self._queue.device
-        workers = store.names("workers")
-        silent = [self._watch.silence(name, store.get(name)) for name in workers]
+        found = {name: store.get(name) for name in store.names("workers")}
+        before, self._looked = self._looked, time.monotonic()
+        if self._looked - before > _AWAY:  # the store was away, for the workers as well
+            self._watch = Watch()
+        silent = [self._watch.silence(name, content) for name, content in found.items()]
         if not silent and self._expected and now - self._began < self._patience:
             return
         if not silent or min(silent) >= self._patience:
