@@ -53,6 +53,15 @@ def test_a_container_gets_its_words_its_variables_and_the_root(
     assert launch.container in call["argv"]
 
 
+def test_folders_outside_of_the_root_are_mounted(docker: DockerStub, tmp_path: Path) -> None:
+    """Where a job is in a store, a trial's metrics are told through a folder of this host."""
+    inside, outside = tmp_path / "root" / "job", tmp_path / "elsewhere"
+    here = ImageProgram("trainer:latest", f"file://{tmp_path}/root").launch([], {}, [inside])
+    assert len(mounts(here.argv)) == 1
+    there = ImageProgram("trainer:latest", "s3://bucket").launch([], {}, [outside])
+    assert f"type=bind,source={outside},target={outside}" in mounts(there.argv)
+
+
 def test_credentials_of_the_roots_cloud_are_mounted_read_only(
     docker: DockerStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,7 +164,9 @@ def test_intermediate_reports_are_told(tmp_path: Path) -> None:
             told.append((number, step))
 
     search(tmp_path / "job", trials=1, flags={"how": "in steps"}, observer=Watching())
-    assert (0, 1) in told
+    assert told == [(0, 1), (0, 2)]
+    rows = (tmp_path / "job/trials/0/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._check import at_hand as at_hand
     from hwnas.jobs._check import check_predicted as check_predicted
     from hwnas.jobs._check import check_request as check_request
+    from hwnas.jobs._executors.base import NOT_KEPT as NOT_KEPT
     from hwnas.jobs._executors.base import Executor as Executor
     from hwnas.jobs._executors.base import ExecutorFactory as ExecutorFactory
     from hwnas.jobs._executors.base import ExecutorOptions as ExecutorOptions
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._view import read_pace as read_pace
 
 __all__ = [
+    "NOT_KEPT",
     "ArchProgress",
     "Claims",
     "Companion",
@@ -135,6 +137,7 @@ _LAZY = {
     "DeviceEvaluator": "hwnas.jobs._queue.evaluator",
     "Evaluator": "hwnas.jobs._queue.evaluator",
     "Executor": "hwnas.jobs._executors.base",
+    "NOT_KEPT": "hwnas.jobs._executors.base",
     "ExecutorFactory": "hwnas.jobs._executors.base",
     "ExecutorOptions": "hwnas.jobs._executors.base",
     "Training": "hwnas.jobs._executors.base",

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import queue
 import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hwnas._files import write_json
 from hwnas._kept import Kept
 from hwnas._process import Message
-from hwnas.errors import TrialError
-from hwnas.jobs import Executor, ExecutorFactory, ExecutorOptions, Job, Training, TrialFolder
+from hwnas.errors import StoreError, TrialError, describe
+from hwnas.jobs import (
+    NOT_KEPT,
+    Executor,
+    ExecutorFactory,
+    ExecutorOptions,
+    Job,
+    Training,
+    TrialFolder,
+)
 from hwnas.vertex._board import Board, path_of
 from hwnas.vertex._flags import as_words
 from hwnas.vertex._layout import TrialPlace
@@ -23,8 +34,10 @@ from hwnas.vertex._trainers import Trainer
 
 _GRACE = 30.0  # seconds that a trial has to end when it is asked to
 
-METRICS = "reported_metrics.jsonl"
-"""What a trainer reported, in the trial's folder of the job."""
+_REPORTED = "reported_metrics.jsonl"
+"""The trainer's own file, in the trial's folder of the job."""
+_ROWS = "metrics.jsonl"
+"""The same as every trial of hwnas has it."""
 
 
 @dataclass
@@ -32,11 +45,16 @@ class _Trial:
     command: Kept
     launch: Launch
     place: TrialPlace
-    folder: TrialFolder
+    files: TrialFolder
     began: float
     told: int = 0
     stopped: float | None = None
     killed_because: str | None = None
+
+    @property
+    def reported(self) -> Path:
+        """The file that the trainer writes its metrics to."""
+        return self.files.folder / _REPORTED
 
 
 @dataclass
@@ -80,32 +98,39 @@ class VertexExecutor(Executor):
         for trial in self._trials.values():
             trial.command.kill()
             trial.launch.clean_up()
-            self._board.end(trial.place.trial)
+        with contextlib.suppress(StoreError):  # who resumes the job begins these trials anew
+            for trial in self._trials.values():
+                self._board.end(trial.place.trial)
         self._trials.clear()
 
     def _start(self, number: int, arch: Mapping[str, Any], folder: TrialFolder) -> None:
         trainer = self.trainer
         place = TrialPlace(path_of(self.job.store), trainer.stage, trainer.trial_id(number, arch))
-        self._board.begin(place.trial, trainer.params_str(arch))
-        folder.begin()
-        file = (folder.folder / METRICS).absolute()
-        file.unlink(missing_ok=True)
+        try:
+            self._board.begin(place.trial, trainer.params_str(arch))
+            folder.begin()
+        except StoreError as error:
+            self.events.put(_not_kept(number, error))
+            return
+        for name in (_REPORTED, _ROWS):  # of an earlier attempt
+            (folder.folder / name).unlink(missing_ok=True)
+        here = folder.folder.absolute()
         launch = trainer.program.launch(
             as_words({"job-dir": place.folder, **trainer.flags_of(arch)}),
             {
                 "AIP_MODEL_DIR": place.folder,
                 "CLOUD_ML_TRIAL_ID": str(place.trial),
                 "CLOUD_ML_HP_METRIC_TAG": trainer.metric,
-                "CLOUD_ML_HP_METRIC_FILE": str(file),
+                "CLOUD_ML_HP_METRIC_FILE": str(here / _REPORTED),
                 "PYTHONUNBUFFERED": "1",  # what was printed before a crash is in the log
             },
-            [file.parent],
+            [here],
         )
         self._began(number)
         command = Kept(
             launch.argv,
             env=launch.env,
-            log=folder.folder / "log.txt",
+            log=here / "log.txt",
             on_end=lambda code: self.events.put({"type": "ended", "trial": number, "code": code}),
         )
         self._trials[number] = _Trial(command, launch, place, folder, time.monotonic())
@@ -121,23 +146,34 @@ class VertexExecutor(Executor):
         if message["type"] != "ended":
             return message
         number = message["trial"]
-        trial = self._trials.pop(number)
+        trial = self._trials[number]
+        if self._tell_reports(number, trial):
+            self.events.put(message)  # after them
+            return None
+        del self._trials[number]
+        try:
+            return {"trial": number, **self._outcome(trial, message["code"])}
+        except StoreError as error:
+            return _not_kept(number, error)
+
+    def _outcome(self, trial: _Trial, code: int) -> Message:
         self._board.end(trial.place.trial)
         try:
-            last = self._last_report(trial, message["code"])
+            last = self._last_report(trial, code)
         except TrialError as error:
-            kind = "timeout" if trial.killed_because else _kind(message["code"])
+            kind = "timeout" if trial.killed_because else _kind(code)
             kind, reason = self._judged(trial, kind, str(error))
-            return {"type": "failed", "trial": number, "kind": kind, "reason": reason}
+            trial.files.leave()
+            return {"type": "failed", "kind": kind, "reason": reason}
         result: Message = {
             "metrics": dict(last.metrics),
             "costs": {},
             "step": last.step,
             "elapsed": time.monotonic() - trial.began,
         }
-        write_json(trial.folder.folder / "result.json", result)
-        trial.folder.publish()  # from now on it is trained, and is never trained again
-        return {"type": "done", "trial": number, **result}
+        write_json(trial.files.folder / "result.json", result)
+        trial.files.publish()  # from now on it is trained, and is never trained again
+        return {"type": "done", **result}
 
     def _last_report(self, trial: _Trial, code: int) -> Reported:
         if trial.killed_because:
@@ -146,7 +182,7 @@ class VertexExecutor(Executor):
             told = trial.command.last_line()[:300]
             said = f": {told}" if told else ""
             raise TrialError(f"the trainer {_how(code)}{said}")
-        found = reports(trial.folder.folder / METRICS, self.trainer.metric)
+        found = reports(trial.reported, self.trainer.metric)
         if not found:
             raise TrialError(
                 f"the trainer {_how(code)} and reported no '{self.trainer.metric}' "
@@ -162,16 +198,24 @@ class VertexExecutor(Executor):
         judged = "infeasible" if told.status == "infeasible" else kind
         return judged, f"{reason}; the latency calculator failed: {told.error}"
 
-    def _tell_reports(self, number: int, trial: _Trial) -> None:
+    def _tell_reports(self, number: int, trial: _Trial) -> bool:
+        """Tell what is new, if anything is."""
         try:
-            found = reports(trial.folder.folder / METRICS, self.trainer.metric)
-        except TrialError:  # told when the trial has ended
-            return
-        for one in found[trial.told :]:
+            new = reports(trial.reported, self.trainer.metric)[trial.told :]
+        except TrialError:  # the last word is not spoken as long as the trial runs
+            return False
+        trial.told += len(new)
+        for one in new:
             elapsed = round(time.monotonic() - trial.began, 3)
-            told = {"step": one.step, "metrics": dict(one.metrics), "elapsed": elapsed}
-            self.events.put({"type": "report", "trial": number, **told})
-        trial.told = max(trial.told, len(found))
+            row = {"step": one.step, "elapsed": elapsed, "metrics": dict(one.metrics)}
+            with open(trial.files.folder / _ROWS, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            self.events.put({"type": "report", "trial": number, **row})
+        return bool(new)
+
+
+def _not_kept(number: int, error: StoreError) -> Message:
+    return {"type": "failed", "trial": number, "kind": NOT_KEPT, "reason": describe(error)}
 
 
 def vertex_executor(trainer: Trainer) -> ExecutorFactory:

@@ -162,7 +162,9 @@ class ModelMetricsEvaluator:
 
     def _answer(self, model: SavedModel) -> dict[str, Any]:
         failed = Failed("failed", "")
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_SETTLED)  # it may have been the trainer that was not ready
             try:
                 with _at_hand(self._board, model) as path:
                     converted = self.convert(model.trial, path)
