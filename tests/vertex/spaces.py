@@ -17,6 +17,10 @@ def layers() -> Any:
     )
 
 
+def edited() -> Any:
+    return pg.List([pg.Dict(kernel=pg.one_of([3, 5, 7]), filters=pg.one_of([3, 4, 5]))])
+
+
 def fixed() -> Any:
     return pg.Dict(kernel=3)
 

@@ -127,9 +127,14 @@ def test_trials_that_cannot_be_trained_are_named(tmp_path: Path, inside: Inside)
     fails = ("--max_nas_trial=1", "--search_docker_flags", "how=exit")
     assert "has succeeded" in search(tmp_path, *LOCAL, *fails, code=1)
 
-    def refused(job: str, trials: str) -> str:
+    def refused(job: str, trials: str, *more: str) -> str:
         words = ("train", f"--search_job_id={job}", "--train_job_suffix=full", *METRIC, *LOCAL)
-        return inside(*words, f"--train_nas_trial_numbers={trials}", code=2)
+        return inside(*words, f"--train_nas_trial_numbers={trials}", *more, code=2)
+
+    assert "spaces.edited is not the space" in refused(
+        "1", "1", "--search_space_module=spaces.edited"
+    )
+    assert "job-dir" in refused("1", "1", "--train_docker_flags", "job-dir=here")
 
     assert "NAS job 1 has no trial 9; it has 1" in refused("1", "1,9")
     assert "1 is named twice" in refused("1", "1,1")

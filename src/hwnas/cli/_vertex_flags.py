@@ -114,6 +114,12 @@ class Space:
         Truth, flag("Google's; not part of hwnas.", case_sensitive=False)
     ] = Truth.false
 
+    @property
+    def is_given(self) -> bool:
+        """Whether any space is named."""
+        named = self.search_space_module or self.prebuilt_search_space
+        return bool(named or self.use_prebuilt_trainer)
+
 
 @dataclass(frozen=True)
 class Reward:

@@ -13,7 +13,7 @@ from hwnas.cli._vertex_flags import (
     TrainHardware,
     TrainJob,
 )
-from hwnas.cli._vertex_programs import measuring_of, trainer_flags, trainer_of
+from hwnas.cli._vertex_programs import measuring_of, space_of, trainer_flags, trainer_of
 from hwnas.cli._vertex_progress import VertexProgress
 from hwnas.cli._vertex_search import metric_of
 
@@ -41,6 +41,7 @@ def train(
         job.train_job_suffix,
         trainer_of(trainer, cloud, index.root, hardware.train_accelerator_type),
         metric=metric_of(reward),
+        search_space=space_of(space) if space.is_given else None,
         flags=trainer_flags(trainer, hardware.train_docker_flags, "--train_docker_flags"),
         measuring=measuring_of(calculator, cloud, index.root, workers.num_cloud_latency_workers),
         watch=VertexProgress,

@@ -16,7 +16,7 @@ from hwnas.vertex._programs import Program
 from hwnas.vertex._request import Measuring, SearchRequest
 from hwnas.vertex._rows import trial_id
 from hwnas.vertex._spaces import VertexSpace
-from hwnas.vertex._trainers import SearchTrainer
+from hwnas.vertex._trainers import FullTrainer, SearchTrainer
 
 if TYPE_CHECKING:
     from hwnas.jobs import Observer
@@ -88,16 +88,22 @@ def vertex_train(
     *,
     metric: str,
     flags: Mapping[str, str],
+    search_space: str | None = None,
     measuring: Measuring | None = None,
     watch: Watch,
 ) -> JobView:
     """A new job that trains trials of a search in full, all at once; see `run_vertex_train`.
 
+    Args:
+        search_space: if given, is compared with what was searched: by a space that was edited the
+            trainer would build other networks.
+
     Raises:
-        UsageError: a trial does not exist, or has not succeeded.
+        UsageError: a trial does not exist, or has not succeeded; or the space is another.
         HwnasError: as for `vertex_search`.
     """
-    check_trials(index, parent, trials)
+    _check_trials(index, parent, trials, search_space)
+    FullTrainer(program, metric, flags, search_dir="", params={})  # its flags, before a number
     program.check()
     job = index.create("train", f"search_{parent.id}_{suffix}", parent.id, trials)
     observer = watch(job)
@@ -124,15 +130,18 @@ def view_of_job(index: JobIndex, job: NasJob) -> JobView:
     return read_job(index.url(job))
 
 
-def check_trials(index: JobIndex, search_job: NasJob, trials: Sequence[int]) -> None:
-    """Whether trials of a search can be trained in full.
-
-    Raises:
-        UsageError: it is no search, or a trial does not exist or has not succeeded.
-    """
+def _check_trials(
+    index: JobIndex, search_job: NasJob, trials: Sequence[int], search_space: str | None
+) -> None:
     if search_job.kind != "search":
         raise UsageError(f"NAS job {search_job.id} is a train job; name the search")
-    known = {trial_id(search_job, one): one for one in view_of_job(index, search_job).trials}
+    view = view_of_job(index, search_job)
+    if search_space and VertexSpace(search_space).fingerprint != view.fingerprint:
+        raise UsageError(
+            f"{search_space} is not the space that NAS job {search_job.id} has searched: its "
+            "decisions or choices are others"
+        )
+    known = {trial_id(search_job, one): one for one in view.trials}
     for number in trials:
         if number not in known:
             there = ", ".join(map(str, sorted(known))) or "none"
