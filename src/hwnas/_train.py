@@ -231,6 +231,6 @@ def _task(parent: Job, task: Task | str | None) -> Task | None:
         if one != two:
             raise UsageError(
                 f"the task {other.spec} does not fit the networks: its {what} is {two}, and that "
-                f"of {parent.folder} is {one}"
+                f"of {parent.where} is {one}"
             )
     return other

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import kill_tree, start, wait_for
-from stores import s3_bucket, s3_server
+from stores import SERVERS, s3_bucket, s3_server
 
 from hwnas.jobs import Store
 
@@ -73,7 +73,13 @@ def test_a_search_in_a_store_is_the_search_in_a_folder(hwnas, folder, url, machi
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in content
 
 
-def test_killed_here_resumed_there(hwnas, folder, url, machine) -> None:
+@pytest.mark.parametrize("kind", SERVERS)
+def test_killed_here_resumed_there(hwnas, folder, kind, machine) -> None:
+    with SERVERS[kind][0]():
+        _killed_and_resumed(hwnas, folder, SERVERS[kind][1](), machine)
+
+
+def _killed_and_resumed(hwnas, folder: Path, url: str, machine) -> None:
     process = start(folder, *SEARCH, "--job", url)
     wait_for(lambda: len(published(url)) >= 2, process)
     kill_tree(process)

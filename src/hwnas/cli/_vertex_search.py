@@ -82,7 +82,7 @@ def tell_best(view: JobView) -> None:
         JobError: none has succeeded.
     """
     if not view.complete:
-        raise JobError(f"no trial of {view.folder} has succeeded")
+        raise JobError(f"no trial of {view.where} has succeeded")
     best = view.complete[0]
     say(f"best: trial {best.number + 1}, {view.metric} {best.metrics[view.metric]:.4g}")
 

@@ -18,6 +18,7 @@ from hwnas.jobs._store.store import Store
 LEASE = 15.0
 """Seconds without a sign of life after which another process may go on with a job in a store."""
 
+_GLANCE = 0.2  # seconds; whoever looks whether a job runs holds its lock for a moment
 _WORK = "job"
 
 Check = Callable[[], None]
@@ -41,11 +42,16 @@ def locked(folder: Path) -> Iterator[Check]:
     """
     handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            pid = os.read(handle, 20).decode() or "unknown"
-            raise JobBusy(f"{folder} is being run by process {pid}") from error
+        end = time.monotonic() + _GLANCE
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= end:
+                    pid = os.read(handle, 20).decode() or "unknown"
+                    raise JobBusy(f"{folder} is being run by process {pid}") from error
+            time.sleep(_GLANCE / 10)
         os.ftruncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())
         yield lambda: None

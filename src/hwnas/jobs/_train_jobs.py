@@ -62,11 +62,11 @@ def choose(
     if pareto:
         front = view.pareto()
         if not front:
-            raise JobError(f"no trial of {view.folder} keeps the budget; choose by number, or top")
+            raise JobError(f"no trial of {view.where} keeps the budget; choose by number, or top")
         return front
     ranked = best_first(view)
     if top is not None and top > len(ranked):
-        raise JobError(f"{view.folder} has {len(ranked)} completed trials, fewer than {top}")
+        raise JobError(f"{view.where} has {len(ranked)} completed trials, fewer than {top}")
     return ranked[:top]
 
 
@@ -85,15 +85,15 @@ def _numbered(view: JobView, numbers: Sequence[int]) -> tuple[TrialRecord, ...]:
         raise UsageError(f"trial {twice[0]} is given twice")
     for number in numbers:
         if number not in known:
-            raise JobError(f"{view.folder} has no trial {number}; complete: {done or 'none'}")
+            raise JobError(f"{view.where} has no trial {number}; complete: {done or 'none'}")
         trial = known[number]
         if trial.failure is not None:
             raise JobError(
-                f"trial {number} of {view.folder} failed ({trial.failure.reason}); complete: "
+                f"trial {number} of {view.where} failed ({trial.failure.reason}); complete: "
                 f"{done or 'none'}"
             )
         if trial.reward is None:
-            raise JobError(f"trial {number} of {view.folder} has not ended; complete: {done}")
+            raise JobError(f"trial {number} of {view.where} has not ended; complete: {done}")
     return tuple(known[number] for number in numbers)
 
 
