@@ -47,7 +47,7 @@ class VertexProgress(Observer):
         spec = job.spec
         self._metric = spec.metric
         before = f" ({done} of them are done)" if done else ""
-        say(f"{spec.trials} trials{before}, {spec.parallel} at a time, in {job.folder}")
+        say(f"{spec.trials} trials{before}, {spec.parallel} at a time, in {job.where}")
 
     def trial_ended(self, record: TrialRecord) -> None:
         """See `Observer`."""
