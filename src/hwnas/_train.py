@@ -33,6 +33,7 @@ def train(
     pareto: bool = False,
     train: Trainer | str | None = None,
     options: Mapping[str, Any] | None = None,
+    from_weights: bool = False,
     task: Task | str | None = None,
     seed: int | None = None,
     parallel: int | None = None,
@@ -52,9 +53,9 @@ def train(
     """Train chosen trials of the search `job` in full, and measure them again: stage 2.
 
     Space, budget, reward, objectives, costs, devices and seed are the search's. The networks begin
-    with new weights, are trained by the search's trainer or another, and all of them are measured
-    in fresh processes with nothing else running; latencies refer to the same host speed as the
-    search's. The search may still run.
+    with new weights, unless `from_weights`, are trained by the search's trainer or another, and all
+    of them are measured in fresh processes with nothing else running; latencies refer to the same
+    host speed as the search's. The search may still run.
 
     Args:
         job: the search's folder.
@@ -64,6 +65,8 @@ def train(
         train: another trainer, a function or a reference; by default the search's.
         options: keyword arguments for the trainer, such as `epochs`, in place of those of the
             search's trainer or beside them; another trainer gets these alone.
+        from_weights: begin with the weights that the search left, in place of new ones; its folder
+            is then needed until the last of them has begun.
         task: other data for the same inputs and classes, such as the same images without a limit.
         seed: decides data splits and training; by default the search's, by which no image that the
             search has seen gets into the test split.
@@ -100,6 +103,7 @@ def train(
         resumed_costs,
         run_search,
         train_fields,
+        with_weights,
     )
     from hwnas.tasks import check_trainer
 
@@ -147,6 +151,8 @@ def train(
         fields |= {"trainer_options": {}, "metrics": tuple(getattr(trainer, "metrics", ()))}
     given = {"parallel": parallel, "max_failed": max_failed, "retries": retries, "seed": seed}
     fields |= {name: value for name, value in given.items() if value is not None}
+    if from_weights:
+        fields["parent"] = with_weights(fields["parent"])
     asked = make_spec(
         **{
             **fields,

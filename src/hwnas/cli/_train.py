@@ -87,6 +87,15 @@ def train(
         ),
     ] = None,
     set_: SetOption = None,
+    from_weights: Annotated[
+        bool,
+        typer.Option(
+            "--from-weights",
+            metavar="",
+            help="Begin with the weights that the search left, in place of new ones.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
     task: Annotated[
         str | None,
         typer.Option(
@@ -186,6 +195,7 @@ def train(
             pareto=pareto,
             train=train,
             options=read_options(trainer, set_ or [], options) if trainer else {},
+            from_weights=from_weights,
             task=task,
             seed=seed,
             parallel=parallel,

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from hwnas.jobs._trial_folder import TrialFolder as TrialFolder
     from hwnas.jobs._view import read_job as read_job
     from hwnas.jobs._view import read_pace as read_pace
+    from hwnas.jobs._weights import with_weights as with_weights
 
 __all__ = [
     "NOT_KEPT",
@@ -129,6 +130,7 @@ __all__ = [
     "sizing",
     "train_attempt",
     "train_fields",
+    "with_weights",
 ]
 
 
@@ -160,6 +162,7 @@ _LAZY = {
     "own_costs": "hwnas.jobs._own_costs",
     "resumed_costs": "hwnas.jobs._own_costs",
     "read_job": "hwnas.jobs._view",
+    "with_weights": "hwnas.jobs._weights",
     "read_pace": "hwnas.jobs._view",
     "TrialFolder": "hwnas.jobs._trial_folder",
     "run_search": "hwnas.jobs._run",

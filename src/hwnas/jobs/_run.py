@@ -27,6 +27,7 @@ from hwnas.jobs._space_record import describe_space, what_changed
 from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._store.store import Store
 from hwnas.jobs._view import budget_of, counted, view_of
+from hwnas.jobs._weights import builder
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
@@ -208,7 +209,8 @@ def _train_all(
         sampler = ListedSampler(space, archs, counted)
     batches = sorted({d.batch_size for d in keys.values() if d.reads_onnx})
     exports = {onnx_name(size): (size, *(spec.input_shape or ())) for size in batches}
-    payload: Any = (space, trainer, spec.trainer_options, task, spec.input_shape, spec.counting)
+    built = builder(space, spec.parent)
+    payload: Any = (built, trainer, spec.trainer_options, task, spec.input_shape, spec.counting)
     events: queue.Queue[Message] = queue.Queue()
     with ExitStack() as stack:
         training = Training(

@@ -166,7 +166,8 @@ class Parent(_Strict):
     """The search whose trials a train job trains in full (stage 2).
 
     `job` is where it is, `name` what it is called, `references` the speeds of the hosts that its
-    latencies refer to, by device. `after` is how many trials the search had completed when it chose
+    latencies refer to, by device. `weights` says that the networks begin with those of the search,
+    else with new ones. `after` is how many trials the search had completed when it chose
     last, where it does so itself (`TrainEvery`).
     """
 
@@ -176,6 +177,7 @@ class Parent(_Strict):
     code_hash: str
     chosen: tuple[Chosen, ...] = Field(min_length=1)
     references: dict[str, float] = Field(default_factory=dict)
+    weights: bool = False
     after: int = 0
 
 

@@ -10,7 +10,7 @@ from hwnas.cost import Counting
 from hwnas.errors import JobError
 
 if TYPE_CHECKING:
-    from hwnas.jobs._spec import JobSpec
+    from hwnas.jobs._spec import JobSpec, Parent
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class References:
     task: str | None
     input_shape: tuple[int, ...] | None
     counting: Counting
+    parent: Parent | None = None
 
     @classmethod
     def of(cls, spec: JobSpec) -> References:
@@ -47,6 +48,7 @@ class References:
             spec.task,
             spec.input_shape,
             spec.counting,
+            spec.parent,
         )
 
     def load(self) -> tuple[Any, ...]:
@@ -56,6 +58,7 @@ class References:
             UsageError: one cannot be imported.
             JobError: the space is another one here.
         """
+        from hwnas.jobs._weights import builder
         from hwnas.tasks import load_trainer, task_from_spec
         from hwnas.zoo import load_space
 
@@ -64,4 +67,5 @@ class References:
         if space.fingerprint != self.fingerprint:
             raise JobError(f"the space '{self.space}' is not the job's here: its code differs")
         trainer = load_trainer(self.trainer)
-        return space, trainer, self.options, task, self.input_shape, self.counting
+        built = builder(space, self.parent)
+        return built, trainer, self.options, task, self.input_shape, self.counting
