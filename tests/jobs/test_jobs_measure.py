@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from processes import wait_for
 
-from hwnas.jobs import Store
+from hwnas.jobs import Store, TrialFolder
 from support import HWNAS
 
 SEARCH = ("nets:small", "--task", "digits", "--train", "nets:measured", "--job", "job")
@@ -105,3 +105,9 @@ def test_what_cannot_be_measured_says_why(hwnas, folder: Path) -> None:
 def test_nothing_is_kept_for_trials_that_do_not_ask(hwnas, folder: Path) -> None:
     hwnas("search", *SEARCH[:4], "nets:idle", "--job", "job", "--trials", "1")
     assert not list(Store(folder / "job").names("queue"))
+
+
+def test_a_trial_knows_its_job_wherever_that_is(tmp_path: Path) -> None:
+    assert TrialFolder(tmp_path / "trials" / "3").job == str(tmp_path)
+    elsewhere = TrialFolder(tmp_path / "trials" / "3", "s3://bucket/jobs/one/trials/3")
+    assert elsewhere.job == "s3://bucket/jobs/one"

@@ -92,7 +92,7 @@ def run_search(
         asked = _ask_workers(job) if within is None else []
         living = stack.enter_context(Living(job.life, job.check, asked))
         if workers is not None:
-            watcher.phase("starting workers")
+            watcher.noted("starting workers")
             stack.enter_context(workers.started(job))
 
         def stopping() -> bool:
