@@ -6,20 +6,24 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from processes import results, start, wait_for
 
 from hwnas.errors import StoreError, UsageError
 from hwnas.strategy import StudyStore
+from hwnas.strategy._writer import SoleWriter
 from servers import PostgreSQL, free_port
 
 SEARCH = (
     "nets:small", "--train", "nets:quick", "--set", "pause=0.2", "--trials", "8", "--parallel",
     "2", "--strategy", "random", "--job", "job", "--storage", "env:STUDY",
 )  # fmt: skip
+LOST = sqlalchemy.exc.OperationalError("COMMIT", {}, Exception("connection lost"))
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +107,17 @@ def test_what_was_done_before_the_connection_broke_is_not_done_twice(
 
     store = StudyStore("env:STUDY", "job")
     found = store.create(["max"])
-    for name in ("_create_new_trial", "set_trial_state_values", "set_trial_user_attr"):
-        monkeypatch.setattr(RDBStorage, name, _lost_once(getattr(RDBStorage, name)))
+    monkeypatch.setattr(RDBStorage, "_create_new_trial", _lost_once(RDBStorage._create_new_trial))
     trial = found.ask()
-    trial.suggest_int("x", 0, 9)
-    trial.set_user_attr("metrics", {"accuracy": 0.5})
-    found.tell(trial, 0.5)
-    told = [t for t in found.trials if t.params]
+    with store.transaction():
+        trial.suggest_int("x", 0, 9)
+    monkeypatch.setattr(SoleWriter, "_one_transaction", _lost_once_after(SoleWriter))
+    with store.transaction():
+        trial.set_user_attr("metrics", {"accuracy": 0.5})
+        found.tell(trial, 0.5)
+    written = StudyStore("env:STUDY", "job").load()
+    assert [t.state for t in written.trials] == [t.state for t in found.trials]
+    told = [t for t in written.trials if t.params]
     assert [t.state for t in told] == [optuna.trial.TrialState.COMPLETE]
     assert told[0].user_attrs["metrics"] == {"accuracy": 0.5}
     # Whoever writes the study clears away what was created twice.
@@ -117,17 +125,29 @@ def test_what_was_done_before_the_connection_broke_is_not_done_twice(
 
 
 def _lost_once(method):
-    import sqlalchemy
-
     calls = []
 
     def lossy(*arguments, **options):
         done = method(*arguments, **options)
         calls.append(1)
         if len(calls) == 1:
-            cause = sqlalchemy.exc.OperationalError("COMMIT", {}, Exception("connection lost"))
-            raise optuna.exceptions.StorageInternalError("lost") from cause
+            raise optuna.exceptions.StorageInternalError("lost") from LOST
         return done
+
+    return lossy
+
+
+def _lost_once_after(kind):
+    whole = kind._one_transaction
+    calls = []
+
+    @contextmanager
+    def lossy(writer):
+        with whole(writer):
+            yield
+        calls.append(1)
+        if len(calls) == 1:
+            raise LOST
 
     return lossy
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -93,3 +94,23 @@ def test_two_coordinators(hwnas, folder: Path) -> None:
     assert f"is being run by process {process.pid}" in second.stderr
     process.kill()
     process.communicate()
+
+
+def test_a_process_is_killed_while_it_starts(folder: Path) -> None:
+    """Its trial has not begun: another process takes it, and no attempt is counted."""
+    process = start(folder, *SEARCH, "--max-failed", "0")
+    wait_for(lambda: training_of(process.pid), process)
+    os.kill(training_of(process.pid)[0], signal.SIGKILL)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert len(results(folder)) == 8
+
+
+def training_of(pid: int) -> list[int]:
+    """The training processes of a search."""
+    children = [
+        int(child)
+        for file in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in file.read_text().split()
+    ]
+    return [one for one in children if b"process" in Path(f"/proc/{one}/cmdline").read_bytes()]

@@ -44,9 +44,9 @@ class PatientStorage(BaseStorage):
     """
 
     def __init__(self, url: str, name: str) -> None:
-        backend = patiently(lambda: RDBStorage(url), name)
-        self._inner, self._name = get_storage(backend), name
-        weakref.finalize(self, backend.engine.dispose)
+        self._backend = patiently(lambda: RDBStorage(url), name)
+        self._inner, self._name = get_storage(self._backend), name
+        weakref.finalize(self, self._backend.engine.dispose)
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None

@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from hwnas.errors import HwnasError, JobError, UsageError, describe
 from hwnas.strategy._journal import FileJournal, Journal
 from hwnas.strategy._patient import PatientStorage
+from hwnas.strategy._writer import SoleWriter
 
 Direction = Literal["max", "min"]
 _DIRECTIONS = {
@@ -35,6 +36,7 @@ class StudyStore:
     def __init__(self, location: str | Journal, name: str) -> None:
         self.name = name
         self._journal: Journal | None = None
+        self._writer: SoleWriter | None = None
         if isinstance(location, Journal):
             self.location = location.location
             self._storage = self._reading(location)
@@ -70,6 +72,8 @@ class StudyStore:
         """The study, made if the storage has none of this name."""
         if self._journal is not None:
             self._journal.claim()
+        elif isinstance(self._storage, PatientStorage):
+            self._storage = self._writer = SoleWriter(self._storage)
         return optuna.create_study(
             storage=self._storage,
             study_name=self.name,
@@ -89,8 +93,9 @@ class StudyStore:
             raise JobError(f"{_safe(self.location)} holds no study '{self.name}'") from error
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Entries written inside reach the disk together, with one fsync."""
-        return self._journal.transaction() if self._journal else nullcontext()
+        """What is written inside reaches the disk together."""
+        writer = self._journal or self._writer
+        return writer.transaction() if writer else nullcontext()
 
 
 def check_storage(location: str) -> None:

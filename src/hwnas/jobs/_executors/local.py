@@ -17,11 +17,14 @@ from hwnas.errors import JobError, StoreError
 from hwnas.jobs._executors.base import Executor, ExecutorOptions
 from hwnas.jobs._trial_folder import TrialFolder
 
+_STILLBORN = 5  # processes in a row that are killed while they start, until the search gives up
+
 
 @dataclass
 class _Worker:
     child: Child
     trial: int | None = None
+    order: tuple[int, Mapping[str, Any], TrialFolder] | None = None
     ready: bool = False
     killed_because: str | None = None
 
@@ -44,6 +47,7 @@ class LocalExecutor(Executor):
 
     options: LocalOptions
     _workers: list[_Worker] = field(init=False, default_factory=list)
+    _stillborn: int = field(init=False, default=0)
 
     def warm_up(self, count: int) -> None:
         """Start processes ahead of their first trial."""
@@ -71,7 +75,7 @@ class LocalExecutor(Executor):
         if worker is None:
             worker = self._worker()
             self._workers.append(worker)
-        worker.trial = number
+        worker.trial, worker.order = number, (number, arch, folder)
         if worker.ready:
             self._began(number)
         worker.child.send({"trial": number, "arch": dict(arch), "folder": folder.to_dict()})
@@ -93,6 +97,7 @@ class LocalExecutor(Executor):
             return self._bury(worker)
         if told["type"] == "ready":
             worker.ready = True
+            self._stillborn = 0
             if worker.trial is not None:
                 self._began(worker.trial)
             return None
@@ -108,9 +113,15 @@ class LocalExecutor(Executor):
         self._workers.remove(worker)
         worker.child.kill()
         if not worker.ready and worker.killed_because is None:
-            raise JobError(
-                f"a training process died while it started; its log is {self.training.log}"
-            )
+            self._stillborn += 1
+            # A signal comes from elsewhere, as a rule; the trial has not begun.
+            if worker.child.process.returncode >= 0 or self._stillborn >= _STILLBORN:
+                raise JobError(
+                    f"a training process died while it started; its log is {self.training.log}"
+                )
+            if worker.order is not None:
+                self._start(*worker.order)
+            return None
         if worker.trial is None:
             return None
         with suppress(StoreError):  # that the trial has failed is told all the same
