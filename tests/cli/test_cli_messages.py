@@ -67,7 +67,7 @@ def one_line_error(stdout: str, stderr: str) -> str:
         (["space", "digits_cnn", "--counting", "nni", "--count-bias"], 2, ["contradict"]),
         (["search"], 2, ["name a space"]),
         (["search", "digits_cnn"], 2, ["task"]),
-        (["search", "--resume"], 2, ["--job FOLDER"]),
+        (["search", "--resume"], 2, ["--job JOB"]),
         (["search", "nets:small", "--resume", "--job", "j", "--seed", "3"], 2,
          ["SPACE", "--seed", "j"]),
         (["search", "nets:small", "--train", "nets:small"], 2, ["nets:small", "not a function"]),
