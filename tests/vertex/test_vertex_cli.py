@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 SPACE = ("--search_space_module=spaces.layers",)
 METRIC = ("--nas_target_reward_metric", "nas_reward")
 LOCAL = ("--run_local_binary", "true", "--local_binary", "trainer.py")
+SEARCH = ("search", "--job_name=mnist", *METRIC, *SPACE)
 CALCULATOR = ("--latency_calculator_local_binary", "calculator.py")
 
 
@@ -46,8 +47,7 @@ def vertex(root: Path, *words: str, code: int = 0, **env: str) -> str:
 
 
 def search(root: Path, *words: str, code: int = 0, **env: str) -> str:
-    named = ("search", "--job_name=mnist", *METRIC, *SPACE)
-    return vertex(root, *named, *words, code=code, **env)
+    return vertex(root, *SEARCH, *words, code=code, **env)
 
 
 class Inside:
@@ -109,8 +109,7 @@ def test_a_search_its_trials_and_their_full_training(tmp_path: Path, inside: Ins
     assert inside.rows(number, "--max_trials", "2") == rows[:2]
 
     chosen = [rows[2]["searchTrial"]["id"], best["id"]]
-    out = vertex(
-        tmp_path,
+    out = inside(
         *("train", "--search_job_id", number, "--search_job_region=us-central1", *METRIC, *LOCAL),
         *("--train_job_suffix=full", "--train_nas_trial_numbers", ",".join(chosen), *SPACE),
         *("--train_docker_flags", "how=in steps"),
@@ -123,9 +122,9 @@ def test_a_search_its_trials_and_their_full_training(tmp_path: Path, inside: Ins
 
 
 def test_trials_that_cannot_be_trained_are_named(tmp_path: Path, inside: Inside) -> None:
-    search(tmp_path, *LOCAL, "--max_nas_trial=1")
+    inside(*SEARCH, *LOCAL, "--max_nas_trial=1")
     fails = ("--max_nas_trial=1", "--search_docker_flags", "how=exit")
-    assert "has succeeded" in search(tmp_path, *LOCAL, *fails, code=1)
+    assert "has succeeded" in inside(*SEARCH, *LOCAL, *fails, code=1)
 
     def refused(job: str, trials: str, *more: str) -> str:
         words = ("train", f"--search_job_id={job}", "--train_job_suffix=full", *METRIC, *LOCAL)
@@ -157,12 +156,8 @@ def test_calculators_start_with_a_search_and_end_with_it(tmp_path: Path, inside:
     assert not list((folder / "latency" / "search" / "workers").rglob("*-*"))
 
 
-def test_without_its_calculator_no_trial_starts(tmp_path: Path) -> None:
-    told = search(
-        tmp_path,
-        *(*LOCAL, *CALCULATOR, "--latency_docker_flags", "lease=fast"),
-        code=1,
-    )
+def test_without_its_calculator_no_trial_starts(tmp_path: Path, inside: Inside) -> None:
+    told = inside(*SEARCH, *LOCAL, *CALCULATOR, "--latency_docker_flags", "lease=fast", code=1)
     assert "latency calculator 0 ended with code 2 before it was ready" in told
     assert "invalid float value: 'fast'" in told
     assert not list(tmp_path.glob("mnist_*/nas"))
@@ -170,7 +165,7 @@ def test_without_its_calculator_no_trial_starts(tmp_path: Path) -> None:
 
 def test_a_calculator_on_another_machine(tmp_path: Path, inside: Inside) -> None:
     """It finds the job by its number and the store, and ends with the job."""
-    words = ("search", "--job_name=mnist", *METRIC, *SPACE, *LOCAL, "--max_nas_trial=2")
+    words = (*SEARCH, *LOCAL, "--max_nas_trial=2")
     searching = start(tmp_path, *words, "--search_docker_flags", "latency=saved_model")
     assert searching.stdout is not None
     number = job_id(searching.stdout.readline())
@@ -229,9 +224,6 @@ def test_images_run_in_docker(
     assert "--how=in steps" in trainer[trainer.index("trainer:latest") :]
 
 
-SEARCH = ("search", "--job_name=mnist", *METRIC, *SPACE)
-
-
 def test_without_docker_a_search_says_so(
     tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,24 +271,22 @@ def test_flags_without_effect_are_told_once(inside: Inside) -> None:
 
 
 def test_a_search_goes_on_and_trains_in_full_meanwhile(tmp_path: Path, inside: Inside) -> None:
-    out = search(
-        tmp_path,
-        *(*LOCAL, "--max_nas_trial=3", "--max_parallel_nas_trial=2", "--train_docker_flags"),
-        *("how=well", "--train_frequency=2", "--train_max_parallel_trial=1"),
+    out = inside(
+        *(*SEARCH, *LOCAL, "--max_nas_trial=3", "--max_parallel_nas_trial=2"),
+        *("--train_docker_flags", "how=well", "--train_frequency=2"),
+        "--train_max_parallel_trial=1",
     )
     assert re.findall(r"NAS (\w+) job ID: (\d+)", out) == [("Search", "1"), ("Train", "2")]
     first_two = [row for row in inside.rows("1") if row["searchTrial"]["id"] in "12"]
     (trained,) = inside.rows("2")
     assert trained["parameters"] == first_two[0]["parameters"]
-    out = vertex(
-        tmp_path, "search_resume", "--previous_nas_job_id=1", "--job_name=m", "--max_nas_trial=1"
-    )
+    out = inside("search_resume", "--previous_nas_job_id=1", "--job_name=m", "--max_nas_trial=1")
     assert len(inside.rows(job_id(out))) == 4
 
 
 def test_an_interrupted_search_leaves_nothing_running(tmp_path: Path) -> None:
     """Trainer and calculator end with it; it says how to go on."""
-    words = ("search", "--job_name=mnist", *METRIC, *SPACE, *LOCAL, *CALCULATOR)
+    words = (*SEARCH, *LOCAL, *CALCULATOR)
     searching = start(tmp_path, *words, "--max_nas_trial=1", "--search_docker_flags", "how=hangs")
     while not list(tmp_path.glob("mnist_*/nas/search/1/nas_params_str.json")):
         assert searching.poll() is None
