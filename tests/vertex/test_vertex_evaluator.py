@@ -216,7 +216,7 @@ def test_dead_calculators_are_noticed(tmp_path: Path, monkeypatch: pytest.Monkey
     Store(tmp_path).put("latency/search/workers/0/gone", b"1")
     model = tmp_path / "nas/search/3/saved_model"
     monkeypatch.setenv("AIP_MODEL_DIR", str(model.parent))
-    with pytest.raises(TrialError, match="have died"):
+    with pytest.raises(TrialError, match="are gone"):
         cloud_nas_utils.wait_and_retrieve_latency(str(model))
     with pytest.raises(TrialError, match="not in the trial's folder"):
         cloud_nas_utils.wait_and_retrieve_latency(str(tmp_path / "elsewhere"))

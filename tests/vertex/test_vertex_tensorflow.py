@@ -76,6 +76,7 @@ def program(
     return LocalProgram(str(script))
 
 
+@pytest.mark.timeout(600)
 def test_the_tutorial(
     tmp_path: Path, tensorflow: Path, mnist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

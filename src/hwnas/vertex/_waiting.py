@@ -14,7 +14,7 @@ from hwnas.vertex._layout import ANSWER, TrialPlace
 if TYPE_CHECKING:
     from hwnas.vertex._board import Board
 
-_SILENCE = 90.0  # seconds after which a calculator that was there counts as dead
+_SILENCE = 90.0  # seconds after which calculators that were there do not come back
 
 
 def wait_and_retrieve_latency(
@@ -102,13 +102,12 @@ class _Patience:
             self._generation, self._claimed = generation, now
         if now - self._claimed > self._timeout:
             raise TrialError(f"the latency calculator took over {self._timeout:g} s for {path}")
-        seen = self._workers.silences()
-        self._any = self._any or bool(seen)
-        if any(silence < _SILENCE for silence in seen.values()):
-            self._alive = now
-        elif self._any:
-            raise TrialError(f"the latency calculators of the job have died; {path} waits in vain")
-        elif now - self._alive > self._timeout:
+        silences = self._workers.silences().values()
+        self._any = self._any or bool(silences)
+        self._alive = max(self._alive, now - min(silences, default=math.inf))
+        if self._any and now - self._alive > _SILENCE:
+            raise TrialError(f"the latency calculators of the job are gone; {path} waits in vain")
+        if not self._any and now - self._alive > self._timeout:
             raise TrialError(
                 f"no latency calculator has shown up in {self._timeout:g} s; {path} waits in vain"
             )
