@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -193,6 +194,13 @@ def fails_once(model, data, report, *, seed):
     if not Path("failed-once").exists():
         Path("failed-once").touch()
         os._exit(3)
+    return {"accuracy": 0.5}
+
+
+def full_disk(model, data, report, *, seed):
+    """Finds no room for its checkpoint until there is a file `room`."""
+    if not Path("room").exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return {"accuracy": 0.5}
 
 

@@ -157,3 +157,18 @@ def test_a_search_ends_in_time(hwnas, folder: Path) -> None:
     again = hwnas("search", "--job", "job", "--resume", "--time-limit", "0.001", "--trials", "9")
     assert again.returncode == 0
     assert len(trials_of(hwnas, "job")) == 1
+
+
+def test_a_full_disk_is_no_fault_of_the_trial(hwnas, folder: Path) -> None:
+    """The search stops and says so; with room it goes on, and nothing has failed."""
+    done = hwnas(
+        "search", "nets:small", "--train", "nets:full_disk", "--trials", "2", "--max-failed", "0",
+        "--job", "job", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "trial 0 could not be kept" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "go on with: hwnas search --resume --job job" in done.stderr
+    (folder / "room").touch()
+    hwnas("search", "--resume", "--job", "job")
+    assert [t["state"] for t in trials_of(hwnas, "job")] == ["complete"] * 2
