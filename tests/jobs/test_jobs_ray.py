@@ -140,6 +140,15 @@ def test_no_machine_is_large_enough(hwnas, folder: Path, ray: Cluster) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_no_cluster(hwnas, folder: Path) -> None:
+    """Ray itself would wait for minutes."""
+    executor = "ray?address=127.0.0.1:1&wait=0"
+    done = hwnas("search", *SEARCH, "--trials", "1", "--executor", executor, check=False)
+    assert done.returncode == 1
+    assert "no Ray cluster can be reached at '127.0.0.1:1'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_no_folder_in_common(
     hwnas, folder: Path, ray: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

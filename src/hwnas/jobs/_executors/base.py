@@ -29,8 +29,8 @@ class Training:
 
     Attributes:
         payload: cloudpickle of (space, trainer, its options, task, input shape, counting), or of
-            `References` to them. It goes from a process to one that it started, and never into a
-            store.
+            `References` to them. It goes from a process to one that it started, or through Ray to
+            the machines of its cluster, and never into a store.
         seed: of the data's split and of each trial.
         metric: what counts as accuracy.
         exports: file name -> shape of the input, of the ONNX files to write.

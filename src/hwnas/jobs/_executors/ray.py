@@ -54,8 +54,8 @@ class RayOptions(ExecutorOptions):
         resources: of each trial, that the cluster's machines were started with: `pixel:1,ssd:0.5`.
         placement: `pack` fills machines as Ray does by default, `spread` uses as many as there are.
         working_dir: a folder that Ray copies to each machine, with the modules that are imported.
-        wait: seconds to wait for a machine that is large enough, if the cluster has none (one that
-            grows by itself may need them).
+        wait: seconds to wait for the cluster to answer, and for a machine that is large enough if
+            it has none (one that grows by itself may need them).
     """
 
     address: str | None = None

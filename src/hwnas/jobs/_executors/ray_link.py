@@ -7,22 +7,27 @@ passes orders and news between them and the coordinator.
 from __future__ import annotations
 
 import itertools
-import shutil
+import os
+import re
 import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from hwnas import __version__
 from hwnas._process import Channel, Message
 from hwnas.errors import JobError, describe
 from hwnas.jobs._executors.ray_node import RayNode
 
+_STARTING = 180.0  # seconds for a cluster to start
+_CONNECTING = 20.0  # seconds to reach one, and `wait` more
 _POLL = 5.0  # seconds after which an actor answers that nothing has happened
 _SILENCE = 60.0  # seconds without an answer after which an actor counts as lost
 _LAST_WORDS = 5.0  # seconds for actors to end what they started
@@ -33,23 +38,53 @@ def main() -> None:
     """Connect, then do what the coordinator says until it says `close` or is gone."""
     channel = Channel(at_once=False)
     setup, (payload,) = channel.receive()
-    own = setup["address"] is None
-    # Paths of sockets lie below it, and the system allows no long ones.
-    scratch = tempfile.mkdtemp(prefix="hwnas-", dir="/tmp") if own else None
+    with ExitStack() as stack:
+        scratch = None
+        if setup["address"] is None:
+            # Paths of sockets lie below it, and the system allows no long ones.
+            folder = tempfile.TemporaryDirectory(
+                prefix="hwnas-", dir="/tmp", ignore_cleanup_errors=True
+            )
+            scratch = stack.enter_context(folder)
+        try:
+            with _in_time(setup, channel):
+                ray.init(**_cluster(setup, scratch))
+            link = _Link(setup, payload, channel)
+        except Exception as error:  # noqa: BLE001 - Ray raises many kinds
+            traceback.print_exc()
+            reason = f"{_no_ray(setup)}: {_cause(error)}"
+            channel.send({"type": "broken", "reason": reason})
+            return
+        channel.send({"type": "connected"})
+        while (order := channel.receive()[0])["type"] != "close":
+            link.obey(order)
+        link.close()
+        ray.shutdown()
+
+
+@contextmanager
+def _in_time(setup: Message, channel: Channel) -> Iterator[None]:
+    """End this process if the block does not end: Ray may wait for an address for ever."""
+    patience = _STARTING if setup["address"] is None else _CONNECTING + setup["wait"]
+
+    def give_up() -> None:
+        reason = f"{_no_ray(setup)}: no answer within {patience:g} s"
+        channel.send({"type": "broken", "reason": reason})
+        os._exit(1)
+
+    watch = threading.Timer(patience, give_up)
+    watch.daemon = True
+    watch.start()
     try:
-        ray.init(**_cluster(setup, scratch))
-        link = _Link(setup, payload, channel)
-    except Exception as error:  # noqa: BLE001 - Ray raises many kinds
-        traceback.print_exc()
-        channel.send({"type": "broken", "reason": f"Ray cannot start: {describe(error)}"})
-        return
-    channel.send({"type": "connected"})
-    while (order := channel.receive()[0])["type"] != "close":
-        link.obey(order)
-    link.close()
-    ray.shutdown()
-    if scratch is not None:
-        shutil.rmtree(scratch, ignore_errors=True)
+        yield
+    finally:
+        watch.cancel()
+
+
+def _no_ray(setup: Message) -> str:
+    if setup["address"] is None:
+        return "no Ray cluster can be started"
+    return f"no Ray cluster can be reached at '{setup['address']}'"
 
 
 def _cluster(setup: Message, scratch: str | None) -> dict[str, Any]:
@@ -73,10 +108,11 @@ def _cluster(setup: Message, scratch: str | None) -> dict[str, Any]:
 
 @dataclass(eq=False)
 class _Place:
-    """An actor, and the trial that it has."""
+    """An actor, the trial that it has, and whether that has begun."""
 
     actor: Any
     trial: int | None = None
+    began: bool = False
     host: str = ""
     node: str = ""
 
@@ -110,7 +146,7 @@ class _Link:
             if order["type"] == "train":
                 place = next((one for one in self._places if one.trial is None), None)
                 place = place or self._open()
-                place.trial = order["trial"]
+                place.trial, place.began = order["trial"], False
             else:
                 found = [one for one in self._places if one.trial == order["trial"]]
                 if not found:
@@ -154,10 +190,12 @@ class _Link:
             self._channel.send({"type": "broken", "reason": str(error)})
         except RayActorError as error:
             if error.actor_init_failed:
-                reason = f"the process on a machine of the Ray cluster cannot start: {error}"
+                reason = f"a machine of the Ray cluster cannot run hwnas: {_cause(error)}"
                 self._channel.send({"type": "broken", "reason": reason})
             elif self._is_alive(place.node):
-                self._bury(place, "killed", "its Ray process was killed")
+                # Who had not begun has not failed either.
+                kind = "killed" if place.began else "stale"
+                self._bury(place, kind, "its Ray process was killed")
             else:
                 self._bury(place, "stale", "the machine was lost")
         except RayError as error:
@@ -174,7 +212,11 @@ class _Link:
                 too_small_since = time.monotonic()
             elif time.monotonic() - too_small_since >= self._patience:
                 raise JobError(self._too_small())
-        about = ray.get(asked)
+        try:
+            about = ray.get(asked)
+        except RayTaskError as error:
+            reason = f"a machine of the Ray cluster cannot run hwnas: {_cause(error)}"
+            raise JobError(reason) from error
         place.host, place.node = about["host"], about["node"]
         if about["hwnas"] != __version__:
             raise JobError(
@@ -222,7 +264,9 @@ class _Link:
     def _pass_on(self, place: _Place, message: Message) -> None:
         if message["type"] == "broken":
             raise JobError(f"{place.host}: {message['reason']}")
-        if message["type"] in ("done", "failed"):
+        if message["type"] == "began":
+            place.began = True
+        elif message["type"] in ("done", "failed"):
             with self._lock:
                 place.trial = None
         self._channel.send(message)
@@ -238,6 +282,14 @@ class _Link:
             where = f" ({place.host})" if place.host else ""
             told = {"type": "failed", "trial": trial, "kind": kind, "reason": f"{reason}{where}"}
             self._channel.send(told)
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong first: Ray chains errors, and puts tracebacks into messages."""
+    if error.__cause__ is not None:
+        return _cause(error.__cause__)
+    lines = re.findall(r"^[\w. ]*?(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)
+    return str(lines[-1]) if lines else describe(error)
 
 
 if __name__ == "__main__":
