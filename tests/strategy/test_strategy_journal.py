@@ -12,7 +12,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from hwnas.errors import JobError
+from hwnas.errors import HwnasError, JobError
 from hwnas.strategy import StudyStore
 
 
@@ -105,7 +105,8 @@ def test_a_study_that_is_not_there(tmp_path: Path) -> None:
         StudyStore(str(tmp_path / "journal"), "s").load()
 
 
-def test_a_password_stays_out_of_messages() -> None:
-    with pytest.raises(JobError) as caught:
+def test_a_password_stays_out_of_messages(monkeypatch) -> None:
+    monkeypatch.setenv("HWNAS_PATIENCE", "0")
+    with pytest.raises(HwnasError) as caught:
         StudyStore("postgresql://me:secret@127.0.0.1:1/db", "s").load()
     assert "secret" not in str(caught.value)
