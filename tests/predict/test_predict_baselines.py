@@ -24,8 +24,8 @@ from hwnas.predict import (
     score,
 )
 from hwnas.predict._baselines.brp_nas import _adjacency
-from hwnas.predict._baselines.lines import nonnegative, proportional
 from hwnas.predict._design import spread
+from hwnas.predict._lines import nonnegative, proportional
 from hwnas.space import Arch
 from hwnas.zoo import load_space
 from support import data_path

@@ -9,7 +9,7 @@ from hwnas.cost import CostTable
 from hwnas.errors import PredictError
 from hwnas.predict._base import AdditivePredictor, Prediction
 from hwnas.predict._baselines.decisions import Decisions
-from hwnas.predict._baselines.lines import Line
+from hwnas.predict._lines import Line
 from hwnas.space import Arch, SearchSpace
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hwnas.errors import PredictError
 from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
-from hwnas.predict._baselines.lines import Line
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._descriptors import load_descriptor
 from hwnas.predict._design import spread
+from hwnas.predict._lines import Line
 from hwnas.predict._samples import checked_latencies
 from hwnas.predict._sources import SourceTable
 from hwnas.predict._stored import PredictorState

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from hwnas.predict._base import DevicePredictor
 from hwnas.predict._baselines.base import Baseline, LineDevice
-from hwnas.predict._baselines.lines import nonnegative, proportional
 from hwnas.predict._baselines.macs import Macs
+from hwnas.predict._lines import nonnegative, proportional
 from hwnas.space import Arch
 
 

@@ -14,8 +14,8 @@ from hwnas.predict._base import AdditivePredictor, DevicePredictor, LatencyPredi
 from hwnas.predict._baselines.additive import AdditiveDevice
 from hwnas.predict._baselines.base import Baseline
 from hwnas.predict._baselines.decisions import Decisions
-from hwnas.predict._baselines.lines import Line, nonnegative, proportional
 from hwnas.predict._baselines.macs import opened
+from hwnas.predict._lines import Line, nonnegative, proportional
 from hwnas.predict._sources import RESOLUTION, SourceTable
 from hwnas.predict._stored import PredictorState
 from hwnas.space import Arch, SearchSpace

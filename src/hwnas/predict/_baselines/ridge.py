@@ -12,9 +12,9 @@ from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
 from hwnas.predict._baselines.additive import AdditiveDevice
 from hwnas.predict._baselines.base import Baseline
 from hwnas.predict._baselines.decisions import Decisions
-from hwnas.predict._baselines.lines import Line
 from hwnas.predict._baselines.macs import opened
 from hwnas.predict._descriptor import Descriptor
+from hwnas.predict._lines import Line
 from hwnas.predict._source_models import SourceModels
 from hwnas.predict._stored import PredictorState
 from hwnas.space import Arch

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hwnas.errors import PredictError
 from hwnas.predict._base import DevicePredictor, LatencyPredictor
 from hwnas.predict._baselines.base import Baseline, LineDevice
-from hwnas.predict._baselines.lines import nonnegative, proportional
+from hwnas.predict._lines import nonnegative, proportional
 from hwnas.predict._source_models import SourceModels
 from hwnas.predict._sources import SourceTable
 from hwnas.predict._stored import PredictorState

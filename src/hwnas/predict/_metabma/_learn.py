@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hwnas.predict._metabma._adapted import Adapted
 from hwnas.predict._metabma._bank import Bank, parted
 from hwnas.predict._metabma._calibration import Calibration, describe
 from hwnas.predict._metabma._design import chosen
 from hwnas.predict._metabma._evidence import Evidence
-from hwnas.predict._metabma._posterior import mixed, posteriors
 from hwnas.predict._metabma._terms import FIXED, FLOOR, Terms
 
 LOGS = (False, True)
@@ -35,12 +35,14 @@ class _Task:
         device: its column.
         known: rows that it measured.
         latencies: (n,) in ms of all rows; NaN where not measured.
-        blocks: terms of the reference archs by the other devices, on each scale.
+        terms: of the other devices, on each scale.
+        blocks: these terms of the reference archs.
     """
 
     device: int
     known: Tensor
     latencies: Tensor
+    terms: tuple[Terms, ...]
     blocks: tuple[list[Tensor], ...]
 
 
@@ -60,15 +62,7 @@ def learnt(
         settings: how many are averaged over, on each scale.
         seed: of the settings and of the archs that the unknown device is taken to have measured.
     """
-    tasks = [
-        _Task(
-            device,
-            (~measured[:, device].isnan()).nonzero()[:, 0],
-            measured[:, device],
-            tuple(Terms.of(foretold, others, log)(foretold, features) for log in LOGS),
-        )
-        for device, others in _lessons(foretold)
-    ]
+    tasks = [_task(one, others, foretold, measured, features) for one, others in _lessons(foretold)]
     banks = [
         Bank.random(log, settings, FIXED - 2 + len(features), *_sizes(tasks, at, foretold), seed)
         for at, log in enumerate(LOGS)
@@ -101,6 +95,19 @@ def learnt(
                     inputs += x
                     errors += e
     return weighted, Calibration.fit(torch.stack(inputs), errors)
+
+
+def _task(
+    device: int,
+    others: Sequence[int],
+    foretold: Tensor,
+    measured: Tensor,
+    features: Sequence[Tensor],
+) -> _Task:
+    terms = tuple(Terms.of(foretold, others, log) for log in LOGS)
+    known = (~measured[:, device].isnan()).nonzero()[:, 0]
+    blocks = tuple(each(foretold, features) for each in terms)
+    return _Task(device, known, measured[:, device], terms, blocks)
 
 
 def _lessons(foretold: Tensor) -> list[tuple[int, list[int]]]:
@@ -184,8 +191,9 @@ def _checked(
     for size in _SAMPLES:
         at = design[:size]
         y = task.latencies
-        found = posteriors(banks, [[b[at] for b in own] for own in task.blocks], y[at])
-        mean, std = mixed(found, [[b[rest] for b in own] for own in task.blocks])
-        inputs.append(describe(found))
+        known = [[b[at] for b in own] for own in task.blocks]
+        adapted = Adapted.of(banks, task.terms[0], known, y[at])
+        mean, std = adapted.predict([[b[rest] for b in own] for own in task.blocks])
+        inputs.append(describe(adapted.found))
         errors.append((y[rest] - mean) / std)
     return inputs, errors

@@ -11,7 +11,7 @@ from torch import Tensor
 from hwnas.predict._metabma._bank import Bank, parted
 from hwnas.predict._metabma._evidence import Evidence
 
-_MOST = 64
+_MOST = 32
 """Settings that the covariance is made of: the most probable ones."""
 
 _MANY = 40
@@ -38,6 +38,7 @@ class Posterior:
         unit: see `Evidence`.
         surprise: (n,), squared errors of each measured latency as the others foretell it, in
             units of the variance that they expect.
+        left_out: (n,), those errors in ms.
     """
 
     log: bool
@@ -48,6 +49,7 @@ class Posterior:
     noise: float
     unit: float
     surprise: Tensor
+    left_out: Tensor
 
     def predict(self, blocks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Mean and variance (n,) of latencies in ms."""
@@ -76,7 +78,7 @@ def posteriors(
     averages: list[Posterior] = []
     for bank, places, own, part in zip(banks, kept, found, parts, strict=True):
         at = len(averages)
-        average = _average(few[at], own, part, blocks[at])
+        average = _average(few[at], own, part, blocks[at], latencies)
         settings = torch.zeros_like(bank.weights).index_copy(0, places, part)
         averages.append(replace(average, settings=settings))
     return averages
@@ -138,7 +140,9 @@ def mixed(found: Sequence[Posterior], blocks: Sequence[Sequence[Tensor]]) -> tup
     return mean, torch.maximum(std, least)
 
 
-def _average(bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tensor]) -> Posterior:
+def _average(
+    bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tensor], latencies: Tensor
+) -> Posterior:
     probability = float(part.sum())
     weight = part / max(probability, 1e-300)
     sizes = torch.tensor([block.shape[1] for block in blocks])
@@ -159,6 +163,7 @@ def _average(bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tens
     apart = expected + spread * (evidence.alpha[top] @ rows)
     apart = root[:, 0] * (apart - weight @ apart)
     covariance = torch.diag(weight @ spread) - explained.mT @ explained + apart.mT @ apart
+    surprise, error = _left_out(evidence, top, weight)
     return Posterior(
         bank.log,
         probability,
@@ -167,7 +172,8 @@ def _average(bank: Bank, evidence: Evidence, part: Tensor, blocks: Sequence[Tens
         covariance,
         float(weight @ (bank.noise * (1 + _HEAVIER * bank.tails))[top]),
         evidence.unit,
-        _surprise(evidence, top, weight),
+        surprise,
+        error * (latencies if bank.log else evidence.unit),
     )
 
 
@@ -177,8 +183,11 @@ def _safe(inverse: Tensor) -> Tensor:
     return inverse + 1e-12 * size[:, None, None] * torch.eye(inverse.shape[1], dtype=inverse.dtype)
 
 
-def _surprise(evidence: Evidence, top: Tensor, weight: Tensor) -> Tensor:
-    """Leave-one-out errors in closed form (Rasmussen and Williams 2006, section 5.4.2)."""
+def _left_out(evidence: Evidence, top: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Leave-one-out errors in closed form (Rasmussen and Williams 2006, section 5.4.2).
+
+    Returns them squared in units of their variance, and as they are.
+    """
     variance = 1 / evidence.inverse[top].diagonal(dim1=1, dim2=2)  # (c, n)
     error = evidence.alpha[top] * variance
     # Without an arch, the settings that foretold it well have less weight.
@@ -186,5 +195,4 @@ def _surprise(evidence: Evidence, top: Tensor, weight: Tensor) -> Tensor:
     share = (weight.clamp_min(1e-300).log()[:, None] - density).softmax(0)
     middle = (share * error).sum(0)
     total = (share * (variance + error.square())).sum(0) - middle.square()
-    surprise: Tensor = (middle.square() / total.clamp_min(1e-300)).clamp_max(_SURPRISING)
-    return surprise
+    return (middle.square() / total.clamp_min(1e-300)).clamp_max(_SURPRISING), middle

@@ -12,8 +12,9 @@ from hwnas.errors import PredictError
 from hwnas.predict._base import DevicePredictor, LatencyPredictor, Prediction
 from hwnas.predict._descriptor import Descriptor
 from hwnas.predict._descriptors import load_descriptor
+from hwnas.predict._metabma._adapted import Adapted
 from hwnas.predict._metabma._design import chosen
-from hwnas.predict._metabma._posterior import Posterior, mixed, posteriors
+from hwnas.predict._metabma._posterior import posteriors
 from hwnas.predict._metabma._prior import Prior
 from hwnas.predict._metabma._stored import restored, stored
 from hwnas.predict._metabma._timer import resolution
@@ -86,7 +87,9 @@ class MetaBMA(LatencyPredictor):
         prior, descriptor = self._learnt()
         y = torch.from_numpy(checked_latencies(archs, latencies))
         blocks = prior.blocks(descriptor.groups(archs))
-        return _Device(descriptor, prior, posteriors(prior.banks, blocks, y), blocks, y)
+        sources = prior.models is not None
+        adapted = Adapted.of(prior.banks, prior.terms[0], blocks, y, sources=sources)
+        return _Device(descriptor, prior, adapted, blocks, y)
 
     def suggest(
         self,
@@ -146,16 +149,16 @@ class _Device(DevicePredictor):
         self,
         descriptor: Descriptor,
         prior: Prior,
-        found: Sequence[Posterior],
+        adapted: Adapted,
         blocks: Sequence[Sequence[Tensor]],
         latencies: Tensor,
     ) -> None:
         self._descriptor = descriptor
         self._prior = prior
-        self._found = found
-        self._factor = prior.calibration.factor(found)
+        self._adapted = adapted
+        self._factor = prior.calibration.factor(adapted.found)
         self._least = _LEAST * float(latencies.min())
-        _, std = mixed(found, blocks)
+        _, std = adapted.predict(blocks)
         step = resolution(latencies.tolist())
         # A coarse clock makes equal what it cannot tell apart; noise that is larger hides the step.
         coarse = step > self._factor * float(std.median())
@@ -163,6 +166,6 @@ class _Device(DevicePredictor):
 
     def predict(self, archs: Sequence[Arch]) -> Prediction:
         """See `DevicePredictor`."""
-        mean, std = mixed(self._found, self._prior.blocks(self._descriptor.groups(archs)))
+        mean, std = self._adapted.predict(self._prior.blocks(self._descriptor.groups(archs)))
         mean = ((mean / self._step).round() * self._step).clamp_min(self._least)
         return Prediction(mean.numpy(), (self._factor * std).numpy())

@@ -72,6 +72,12 @@ class Terms:
         mean = unit.mean(1, keepdim=True) / self.spread
         return [level, mean, unit, *(modes[:, i : i + 1] for i in range(MODES)), *features]
 
+    def ratios(self, blocks: Sequence[Tensor]) -> Tensor:
+        """(n, k), what `blocks` of the linear scale say of the sources: latency / mean latency."""
+        scale = torch.where(self.standard.scale > 0, self.standard.scale, 1.0)
+        ratios: Tensor = blocks[2] / scale + self.standard.mean
+        return ratios
+
 
 def _scaled(own: Tensor, floor: Tensor, centre: Tensor, log: bool) -> Tensor:
     clamped = torch.maximum(own, floor)
