@@ -133,7 +133,7 @@ def test_ctrl_c_names_the_url(hwnas, folder, url, machine) -> None:
 
 
 LATE = """
-import hwnas.jobs._hold as hold
+import hwnas.jobs._folder.hold as hold
 hold.LEASE = 1.5
 from hwnas.__main__ import main
 main()

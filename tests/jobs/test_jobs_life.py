@@ -13,7 +13,7 @@ from processes import results, start, wait_for
 
 from hwnas.errors import JobError
 from hwnas.jobs import Store
-from hwnas.jobs._life import _NEXT, LifeCycle
+from hwnas.jobs._folder.life import _NEXT, LifeCycle
 
 STATES = ["created", "running", "stopping", "done", "failed", "cancelled"]
 

@@ -25,7 +25,7 @@ from hwnas import LocalDevice
 from hwnas.device import Measurement, SimulatedDevice, Timing, export_onnx
 from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError
 from hwnas.jobs import DeviceEvaluator, QueueDevice, QueueWorker, Store
-from hwnas.jobs._life import LifeCycle
+from hwnas.jobs._folder.life import LifeCycle
 from hwnas.jobs._queue import crew
 from hwnas.jobs._queue.asked import ask_for
 from hwnas.jobs._queue.calibration import (

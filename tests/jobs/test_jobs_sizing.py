@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwnas.errors import UsageError
 from hwnas.jobs import sizing
-from hwnas.jobs._sizing import MeasuredIn, Pace
+from hwnas.jobs._queue.sizing import MeasuredIn, Pace
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import hwnas
 from hwnas.errors import JobError
 from hwnas.jobs import ExecutorFactory, Observer, make_executor
-from hwnas.jobs._attempts import MOST_STALE
+from hwnas.jobs._executors.attempts import MOST_STALE
 from hwnas.jobs._executors.local import LocalExecutor
 from hwnas.report import to_json
 

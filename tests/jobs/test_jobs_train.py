@@ -18,7 +18,7 @@ from hwnas._train import resume_train
 from hwnas.budget import make_reward
 from hwnas.errors import HwnasError, JobError, UsageError
 from hwnas.jobs import Job, Observer, TrialRecord, choose, read_job
-from hwnas.jobs._finalists import choose_winner
+from hwnas.jobs._search.finalists import choose_winner
 
 SEARCH = (
     "search", "nets:small", "--train", "nets:quick", "--trials", "6", "--parallel", "2",
@@ -150,7 +150,7 @@ def test_all_of_them_are_finalists(searched: Path, tmp_path: Path, monkeypatch) 
         measured.extend(trial.number for trial in batch)
         return [{} for _ in batch]
 
-    monkeypatch.setattr("hwnas.jobs._finalists._measure", measure)
+    monkeypatch.setattr("hwnas.jobs._search.finalists._measure", measure)
     result = run(searched, top=4, folder=tmp_path / "full")
     job = Job.open(result.folder)
     choose_winner(job, space(), result.view.budget, make_reward("hard"), {}, Observer())

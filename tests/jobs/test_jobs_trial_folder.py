@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hwnas.errors import StoreError
 from hwnas.jobs import Store
+from hwnas.jobs._folder.trial_folder import TrialFolder
 from hwnas.jobs._store.manifest import Entry, Manifest
-from hwnas.jobs._trial_folder import TrialFolder
 
 RESULT = {"metrics": {"accuracy": 0.5}, "costs": {}, "step": 1, "elapsed": 1.0}
 

@@ -10,7 +10,7 @@ import pytest
 import hwnas
 from hwnas.errors import JobError
 from hwnas.jobs import Job, JobSpec, Objective, SpaceInfo
-from hwnas.jobs._space_record import describe_space, what_changed
+from hwnas.jobs._folder.space_record import describe_space, what_changed
 
 
 def space(choices: dict[str, list]) -> hwnas.FunctionSpace:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from hwnas.device import Item, MeasurementStore, SimulatedDevice, export_store
 from hwnas.errors import PredictError, UsageError
-from hwnas.jobs._networks import network_item
+from hwnas.jobs._measuring.networks import network_item
 from hwnas.predict import read_sources
 from hwnas.zoo import (
     fbnet,

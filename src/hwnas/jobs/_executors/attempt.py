@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
-from hwnas.jobs._spec import Result
-from hwnas.jobs._trial_folder import TrialFolder
+from hwnas.jobs._folder.spec import Result
+from hwnas.jobs._folder.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
-    from hwnas.jobs._job import Job
+    from hwnas.jobs._folder.job import Job
 
 ROOM = "attempts"
 """Where attempts lie in a job's store: `attempts/<trial>/<attempt>/`."""

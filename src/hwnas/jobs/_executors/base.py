@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from hwnas._process import Message
-from hwnas.jobs._trial_folder import TrialFolder
+from hwnas.jobs._folder.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._spec import JobSpec
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.spec import JobSpec
 
 NOT_KEPT = "store"
 """The kind of a failure that is none of the trial's."""

@@ -13,11 +13,11 @@ from hwnas import _plugins
 from hwnas._process import Message
 from hwnas.errors import UsageError
 from hwnas.jobs._executors.base import Executor, ExecutorOptions, Training
-from hwnas.jobs._spec import first_problem
+from hwnas.jobs._folder.spec import first_problem
 
 if TYPE_CHECKING:
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._spec import JobSpec
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.spec import JobSpec
 
 LOCAL = "local"
 """The executor of a search that names none: processes of this machine."""

@@ -19,10 +19,10 @@ from hwnas.jobs._executors.attempt import Attempt, Order, Outcome, Report
 from hwnas.jobs._executors.base import NOT_KEPT, Executor, ExecutorOptions
 from hwnas.jobs._executors.followed import Followed
 from hwnas.jobs._executors.references import References
-from hwnas.jobs._trial_folder import TrialFolder
+from hwnas.jobs._folder.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
-    from hwnas.jobs._spec import JobSpec
+    from hwnas.jobs._folder.spec import JobSpec
 
 _PLACES = ("trial", "job", "number", "attempt")
 _PLACE = re.compile(r"(?<!\$)\{([a-z_]+)\}")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from hwnas._files import write_text
 from hwnas.jobs._executors.attempt import Attempt, Outcome, Report
+from hwnas.jobs._folder.trial_folder import LOG, METRICS, TrialFolder
 from hwnas.jobs._store.lease import Watch
 from hwnas.jobs._store.manifest import MANIFEST
-from hwnas.jobs._trial_folder import LOG, METRICS, TrialFolder
 
 _PRINTED = "command.log"
 _LOG_BYTES = 1 << 22

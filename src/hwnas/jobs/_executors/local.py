@@ -15,7 +15,7 @@ from pydantic import Field
 from hwnas._process import Child, Message
 from hwnas.errors import JobError, StoreError
 from hwnas.jobs._executors.base import Executor, ExecutorOptions
-from hwnas.jobs._trial_folder import TrialFolder
+from hwnas.jobs._folder.trial_folder import TrialFolder
 
 _STILLBORN = 5  # processes in a row that are killed while they start, until the search gives up
 

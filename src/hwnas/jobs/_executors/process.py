@@ -19,7 +19,7 @@ from hwnas._process import Channel, Message
 from hwnas.errors import DeviceError, InfeasibleTrial, StoreError, TrialError, describe
 from hwnas.jobs._executors.base import NOT_KEPT
 from hwnas.jobs._executors.references import References
-from hwnas.jobs._trial_folder import CHECKPOINTS, LOG, METRICS, RESULT, WEIGHTS, TrialFolder
+from hwnas.jobs._folder.trial_folder import CHECKPOINTS, LOG, METRICS, RESULT, WEIGHTS, TrialFolder
 
 _KEEP_EVERY = 30.0  # seconds between two times that checkpoints go to the store
 

@@ -21,10 +21,10 @@ from hwnas._process import Child, Message
 from hwnas.errors import JobError, UsageError
 from hwnas.jobs._executors.base import Executor, ExecutorOptions
 from hwnas.jobs._executors.local import cores
-from hwnas.jobs._trial_folder import TrialFolder
+from hwnas.jobs._folder.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
-    from hwnas.jobs._spec import JobSpec
+    from hwnas.jobs._folder.spec import JobSpec
 
 SEEN = ".seen"
 """A file in the job's folder: a machine that reads the right word in it shares the folder."""

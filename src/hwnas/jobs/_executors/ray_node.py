@@ -17,9 +17,9 @@ from hwnas.errors import describe
 from hwnas.jobs._executors.base import Training
 from hwnas.jobs._executors.local import LocalExecutor, LocalOptions
 from hwnas.jobs._executors.ray import SEEN
-from hwnas.jobs._job import Job
-from hwnas.jobs._place import Place
-from hwnas.jobs._spec import JobSpec
+from hwnas.jobs._folder.job import Job
+from hwnas.jobs._folder.place import Place
+from hwnas.jobs._folder.spec import JobSpec
 
 
 @dataclass

@@ -10,7 +10,7 @@ from hwnas.cost import Counting
 from hwnas.errors import JobError
 
 if TYPE_CHECKING:
-    from hwnas.jobs._spec import JobSpec, Parent
+    from hwnas.jobs._folder.spec import JobSpec, Parent
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class References:
             UsageError: one cannot be imported.
             JobError: the space is another one here.
         """
-        from hwnas.jobs._weights import builder
+        from hwnas.jobs._folder.weights import builder
         from hwnas.tasks import load_trainer, task_from_spec
         from hwnas.zoo import load_space
 

@@ -24,10 +24,10 @@ from hwnas.jobs._executors.attempt import Attempt, Order, Outcome, Report
 from hwnas.jobs._executors.base import Training
 from hwnas.jobs._executors.local import LocalExecutor, LocalOptions
 from hwnas.jobs._executors.references import References
-from hwnas.jobs._job import Job
-from hwnas.jobs._spec import Result
+from hwnas.jobs._folder.job import Job
+from hwnas.jobs._folder.spec import Result
+from hwnas.jobs._folder.trial_folder import CHECKPOINTS, METRICS
 from hwnas.jobs._store.lease import Pulse
-from hwnas.jobs._trial_folder import CHECKPOINTS, METRICS
 
 _LOOK = 1.0  # seconds between two looks at what the coordinator wants
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import DeviceError, InfeasibleTrial, JobError, ModelFault
-from hwnas.jobs._meter import example
+from hwnas.jobs._folder.spec import QUEUE, DeviceSpec, JobSpec
+from hwnas.jobs._measuring.meter import example
 from hwnas.jobs._queue.queue_device import QueueDevice
-from hwnas.jobs._spec import QUEUE, DeviceSpec, JobSpec
 from hwnas.jobs._store.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hwnas.device import Model
-    from hwnas.jobs._trial_folder import TrialFolder
+    from hwnas.jobs._folder.trial_folder import TrialFolder
 
 ARCH = "arch"
 """The entry of a file of weights that says which network they are of."""

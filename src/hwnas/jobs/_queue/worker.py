@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import DeviceError, ModelFault, UsageError, describe
-from hwnas.jobs._life import LifeCycle
+from hwnas.jobs._folder.life import LifeCycle
 from hwnas.jobs._queue.asked import asked_of
 from hwnas.jobs._queue.backlog import Backlog
 from hwnas.jobs._queue.calibration import TOLERANCE, calibrated, deviation, known_calibrations

@@ -13,7 +13,7 @@ from typing import Any
 from optuna.storages.journal._storage import JournalOperation
 
 from hwnas.errors import JobError, StoreError
-from hwnas.jobs._hold import JobLost
+from hwnas.jobs._folder.hold import JobLost
 from hwnas.jobs._store.store import Store
 from hwnas.strategy import Journal
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hwnas._files import replacing, write_text
 from hwnas.errors import StoreError
-from hwnas.jobs._spec import first_problem
+from hwnas.jobs._folder.spec import first_problem
 from hwnas.jobs._store.store import Store
 
 MANIFEST = "manifest.json"

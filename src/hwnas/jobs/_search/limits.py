@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas.errors import CostError, InfeasibleError
-from hwnas.jobs._view import budget_of
+from hwnas.jobs._folder.view import budget_of
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget
     from hwnas.cost import Cost
-    from hwnas.jobs._spec import JobSpec
+    from hwnas.jobs._folder.spec import JobSpec
     from hwnas.space import Arch, SearchSpace
     from hwnas.strategy import Candidates
 

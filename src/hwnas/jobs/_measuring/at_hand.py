@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import DeviceError, HwnasError, StoreError
-from hwnas.jobs._meter import open_at_hand, references, remember_references
+from hwnas.jobs._folder.spec import QUEUE
+from hwnas.jobs._measuring.meter import open_at_hand, references, remember_references
 from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator
 from hwnas.jobs._queue.trial_measuring import ARCH
 from hwnas.jobs._queue.worker import QueueWorker
-from hwnas.jobs._spec import QUEUE
 
 if TYPE_CHECKING:
     from hwnas.device import Device, Measurement, Model
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._spec import DeviceSpec
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.spec import DeviceSpec
     from hwnas.space import SearchSpace
 
 _LOOK = 0.3  # seconds between looks for the first request

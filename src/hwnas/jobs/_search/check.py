@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from hwnas import _plugins
 from hwnas.errors import DeviceError, JobError, UsageError
 from hwnas.jobs._executors.choice import make_executor
-from hwnas.jobs._meter import MEASURED, measured_keys, open_device
-from hwnas.jobs._spec import QUEUE
+from hwnas.jobs._folder.spec import QUEUE
+from hwnas.jobs._measuring.meter import MEASURED, measured_keys, open_device
 
 if TYPE_CHECKING:
     from hwnas.cost import Cost
-    from hwnas.jobs._spec import DeviceSpec, JobSpec
+    from hwnas.jobs._folder.spec import DeviceSpec, JobSpec
     from hwnas.predict import AdaptedPredictor
 
 _SHAPED = ("macs", "flops", "peak_activation_bytes")

@@ -16,7 +16,7 @@ from hwnas.errors import JobError
 from hwnas.predict import PredictedLatency
 
 if TYPE_CHECKING:
-    from hwnas.jobs._job import Job
+    from hwnas.jobs._folder.job import Job
     from hwnas.space import SearchSpace, Value
 
 OwnCost: TypeAlias = str | Cost | Callable[..., Any]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas import _refs
 from hwnas.errors import DeviceError, PredictError, UsageError
-from hwnas.jobs._bench import ArchProgress, Bench, key_of
-from hwnas.jobs._meter import open_device
-from hwnas.jobs._registry import DeviceRegistry, find_device
-from hwnas.jobs._spec import DeviceSpec
+from hwnas.jobs._folder.spec import DeviceSpec
+from hwnas.jobs._measuring.bench import ArchProgress, Bench, key_of
+from hwnas.jobs._measuring.meter import open_device
+from hwnas.jobs._measuring.registry import DeviceRegistry, find_device
 
 if TYPE_CHECKING:
     from hwnas.device import Device, MeasurementStore

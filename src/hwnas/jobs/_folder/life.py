@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hwnas.errors import HwnasError, JobError, StoreError
-from hwnas.jobs._hold import Check, JobLost
+from hwnas.jobs._folder.hold import Check, JobLost
 
 if TYPE_CHECKING:
     from hwnas.jobs._store.store import Store

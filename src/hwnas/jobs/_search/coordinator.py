@@ -14,20 +14,20 @@ from optuna.trial import TrialState
 from hwnas._estimate import Estimate
 from hwnas._process import Message
 from hwnas.errors import ArchError, BudgetError, CostError, JobError, StoreError
-from hwnas.jobs._attempts import runs_again
+from hwnas.jobs._executors.attempts import runs_again
 from hwnas.jobs._executors.base import NOT_KEPT, Executor
-from hwnas.jobs._meter import Meter
-from hwnas.jobs._sizing import MeasuredIn, Pace
-from hwnas.jobs._spec import Result
-from hwnas.jobs._view import MEASURED_IN, VOID, counted, record_of
+from hwnas.jobs._folder.spec import Result
+from hwnas.jobs._folder.view import MEASURED_IN, VOID, counted, record_of
+from hwnas.jobs._measuring.meter import Meter
+from hwnas.jobs._queue.sizing import MeasuredIn, Pace
 from hwnas.strategy import ArchSampler, StudyStore, suggest
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
     from hwnas.cost import Cost
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._observer import Observer
-    from hwnas.jobs._trial_folder import TrialFolder
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.trial_folder import TrialFolder
+    from hwnas.jobs._search.observer import Observer
     from hwnas.space import Arch, SearchSpace
 
 

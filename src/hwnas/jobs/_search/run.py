@@ -10,32 +10,32 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas._process import Message
 from hwnas.errors import JobError
-from hwnas.jobs._at_hand import AtHand, ServingTrials
-from hwnas.jobs._check import adapted_in, check_request
 from hwnas.jobs._executors.base import ExecutorFactory, Training
 from hwnas.jobs._executors.choice import make_executor
-from hwnas.jobs._finalists import choose_winner
-from hwnas.jobs._in_search import Beside, InSearch
-from hwnas.jobs._life import LifeCycle, Living
-from hwnas.jobs._limits import candidates_of
-from hwnas.jobs._meter import Meter, onnx_name, remember_references
-from hwnas.jobs._observer import Observer
+from hwnas.jobs._folder.life import LifeCycle, Living
+from hwnas.jobs._folder.space_record import describe_space, what_changed
+from hwnas.jobs._folder.spec import QUEUE
+from hwnas.jobs._folder.view import budget_of, counted, view_of
+from hwnas.jobs._folder.weights import builder
+from hwnas.jobs._measuring.at_hand import AtHand, ServingTrials
+from hwnas.jobs._measuring.meter import Meter, onnx_name, remember_references
 from hwnas.jobs._queue.asked import ask_for
 from hwnas.jobs._queue.calibration import CALIBRATIONS, known_calibrations
 from hwnas.jobs._queue.queue import MeasurementQueue
-from hwnas.jobs._space_record import describe_space, what_changed
-from hwnas.jobs._spec import QUEUE
+from hwnas.jobs._search.check import adapted_in, check_request
+from hwnas.jobs._search.finalists import choose_winner
+from hwnas.jobs._search.in_search import Beside, InSearch
+from hwnas.jobs._search.limits import candidates_of
+from hwnas.jobs._search.observer import Observer
 from hwnas.jobs._store.store import Store
-from hwnas.jobs._view import budget_of, counted, view_of
-from hwnas.jobs._weights import builder
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
     from hwnas.cost import Cost
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._local_workers import WithWorkers
-    from hwnas.jobs._records import JobView
-    from hwnas.jobs._spec import DeviceSpec
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.records import JobView
+    from hwnas.jobs._folder.spec import DeviceSpec
+    from hwnas.jobs._queue.local_workers import WithWorkers
     from hwnas.space import SearchSpace
     from hwnas.strategy import Candidates
     from hwnas.tasks import Task
@@ -195,7 +195,7 @@ def _train_all(
     import cloudpickle
     import optuna
 
-    from hwnas.jobs._coordinator import Coordinator
+    from hwnas.jobs._search.coordinator import Coordinator
     from hwnas.strategy import ArchSampler, ListedSampler, SpaceSampler, make_strategy
 
     spec, space = job.spec, candidates.space

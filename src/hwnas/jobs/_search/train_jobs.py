@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import JobError, UsageError
-from hwnas.jobs._job import Job
-from hwnas.jobs._spec import Chosen, Parent
+from hwnas.jobs._folder.job import Job
+from hwnas.jobs._folder.spec import Chosen, Parent
 
 if TYPE_CHECKING:
-    from hwnas.jobs._records import JobView, TrialRecord
+    from hwnas.jobs._folder.records import JobView, TrialRecord
 
 
 _ROOM = "train"

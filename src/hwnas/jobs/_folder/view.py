@@ -11,17 +11,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget
-from hwnas.jobs._attempts import STALE
-from hwnas.jobs._job import Job
+from hwnas.jobs._executors.attempts import STALE
+from hwnas.jobs._folder.job import Job
+from hwnas.jobs._folder.records import Failure, JobView, ParentView, State, TrialRecord
+from hwnas.jobs._folder.spec import Finalist
 from hwnas.jobs._queue.calibration import CALIBRATIONS, disagreements
-from hwnas.jobs._records import Failure, JobView, ParentView, State, TrialRecord
-from hwnas.jobs._sizing import MeasuredIn, Pace
-from hwnas.jobs._spec import Finalist
-from hwnas.jobs._train_jobs import train_jobs
+from hwnas.jobs._queue.sizing import MeasuredIn, Pace
+from hwnas.jobs._search.train_jobs import train_jobs
 from hwnas.strategy import places
 
 if TYPE_CHECKING:
-    from hwnas.jobs._spec import Chosen, JobSpec, Parent
+    from hwnas.jobs._folder.spec import Chosen, JobSpec, Parent
 
 VOID = "void"
 """Marks trials that died before they had an arch; they count for nothing."""

@@ -11,13 +11,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import write_bytes, write_json
 from hwnas.errors import JobError
-from hwnas.jobs._hold import Check, JobBusy, leased, locked, shows_life
-from hwnas.jobs._life import LifeCycle
-from hwnas.jobs._place import Place
-from hwnas.jobs._space_record import SPACE, Record, describe_space
-from hwnas.jobs._spec import JobSpec, first_problem
+from hwnas.jobs._folder.hold import Check, JobBusy, leased, locked, shows_life
+from hwnas.jobs._folder.life import LifeCycle
+from hwnas.jobs._folder.place import Place
+from hwnas.jobs._folder.space_record import SPACE, Record, describe_space
+from hwnas.jobs._folder.spec import JobSpec, first_problem
+from hwnas.jobs._folder.trial_folder import TrialFolder
 from hwnas.jobs._store.store import Store
-from hwnas.jobs._trial_folder import TrialFolder
 
 if TYPE_CHECKING:
     from hwnas.space import SearchSpace

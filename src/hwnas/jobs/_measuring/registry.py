@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hwnas._files import locked, write_text
 from hwnas.errors import UsageError
-from hwnas.jobs._spec import DeviceSpec, first_problem
+from hwnas.jobs._folder.spec import DeviceSpec, first_problem
 
 
 class _Content(BaseModel):

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.jobs._job import Job
-from hwnas.jobs._trial_folder import WEIGHTS
+from hwnas.jobs._folder.job import Job
+from hwnas.jobs._folder.trial_folder import WEIGHTS
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from hwnas.jobs._spec import Parent
+    from hwnas.jobs._folder.spec import Parent
     from hwnas.space import SearchSpace
 
 

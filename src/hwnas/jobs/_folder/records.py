@@ -11,8 +11,8 @@ from typing import Any, Literal
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget
 from hwnas.cost import Counting
-from hwnas.jobs._life import JobState
-from hwnas.jobs._sizing import MeasuredIn
+from hwnas.jobs._folder.life import JobState
+from hwnas.jobs._queue.sizing import MeasuredIn
 
 State = Literal["running", "complete", "failed", "stale"]
 """`stale`: it showed no life again and again, which says nothing about the network."""

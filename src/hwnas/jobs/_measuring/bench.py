@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from hwnas.errors import DeviceError, ModelFault
-from hwnas.jobs._networks import network, network_item
+from hwnas.jobs._measuring.networks import network, network_item
 
 if TYPE_CHECKING:
     from hwnas.device import Device, Measurement, MeasurementStore

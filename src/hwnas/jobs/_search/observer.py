@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._records import TrialRecord
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.records import TrialRecord
     from hwnas.strategy import Candidates
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.errors import UsageError
-from hwnas.jobs._companions import Companion, Companions
+from hwnas.jobs._folder.spec import QUEUE
+from hwnas.jobs._measuring.registry import find_device
+from hwnas.jobs._queue.companions import Companion, Companions
 from hwnas.jobs._queue.queue import MeasurementQueue
-from hwnas.jobs._registry import find_device
-from hwnas.jobs._spec import QUEUE
 from hwnas.jobs._store.store import Store
 
 if TYPE_CHECKING:
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._spec import DeviceSpec, JobSpec
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.spec import DeviceSpec, JobSpec
 
 
 @dataclass(frozen=True)

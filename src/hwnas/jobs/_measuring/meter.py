@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 from hwnas._estimate import Estimate
 from hwnas._process import Message
 from hwnas.errors import DeviceError, ModelFault, StoreError, UsageError, describe
-from hwnas.jobs._networks import noise
-from hwnas.jobs._sizing import MeasuredIn
-from hwnas.jobs._spec import QUEUE
-from hwnas.jobs._trial_folder import WEIGHTS
+from hwnas.jobs._folder.spec import QUEUE
+from hwnas.jobs._folder.trial_folder import WEIGHTS
+from hwnas.jobs._measuring.networks import noise
+from hwnas.jobs._queue.sizing import MeasuredIn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from hwnas.device import Device, Measurement, Model, Timing, WorkerDevice
-    from hwnas.jobs._at_hand import AtHand
-    from hwnas.jobs._job import Job
-    from hwnas.jobs._spec import DeviceSpec
+    from hwnas.jobs._folder.job import Job
+    from hwnas.jobs._folder.spec import DeviceSpec
+    from hwnas.jobs._measuring.at_hand import AtHand
     from hwnas.jobs._store.store import Store
     from hwnas.space import Arch, SearchSpace
 

@@ -1,0 +1,1 @@
+"""What a job measures on devices: its trials, and archs for predictors."""

@@ -1,0 +1,1 @@
+"""Running a job: from what was asked for to its winner."""
