@@ -143,7 +143,7 @@ def test_flops_count_what_was_asked(tmp_path: Path) -> None:
     job = tmp_path / "bias/job/job.json"
     fields = json.loads(job.read_text())
     del fields["counting"]
-    job.write_text(json.dumps({**fields, "count_bias": True}))
+    job.write_text(json.dumps({**fields, "schema_version": 1, "count_bias": True}))
     result = run(tmp_path / "bias", resume=True, trials=2)
     assert result.view.counting == Counting(bias=True)
     assert result.trials[1].costs["flops"].value > 2 * result.trials[1].costs["macs"].value

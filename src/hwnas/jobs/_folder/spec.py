@@ -259,11 +259,7 @@ class JobSpec(_Strict):
 
     def to_json(self) -> bytes:
         """As the content of `job.json`."""
-        return (
-            self.model_dump_json(indent=2).encode()
-            + b"\
-"
-        )
+        return self.model_dump_json(indent=2).encode() + b"\n"
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> JobSpec:
