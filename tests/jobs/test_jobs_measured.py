@@ -70,7 +70,8 @@ def test_a_trained_trial_is_only_measured_after_a_kill(hwnas, folder: Path) -> N
     wait_for(lambda: len(results(folder)) >= 1, process)
     kill_tree(process)
     assert not list(folder.glob("job/trials/*/measurements.json")), "the kill came too late"
-    finished = [json.loads(p.read_text())["metrics"]["accuracy"] for p in results(folder)]
+    told = [path.with_name("result.json") for path in results(folder)]
+    finished = [json.loads(path.read_text())["metrics"]["accuracy"] for path in told]
     hwnas("search", "--resume", "--job", "job")
     assert [t["state"] for t in trials_of(hwnas, "job")] == ["complete", "complete"]
     trained = (folder / "trained.txt").read_text().splitlines()
