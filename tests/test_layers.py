@@ -38,6 +38,11 @@ GROUND = {
     "_kept",
     "_guard",
 }
+ROOMS = {
+    "jobs": ["_search", "_executors", "_measuring", "_records", "_queue", "_folder", "_store"],
+    "predict": ["_metabma", "_help", "_baselines", "_descriptors", "_import"],
+    "device": ["_remote", "_worker", "_estimators", "_runtimes", "_store", "_timing"],
+}
 UNAWARE = {"device": {"space", "zoo"}, "zoo": set(), "predict": {"device"}}
 
 
@@ -91,6 +96,21 @@ def test_private_modules_stay_private() -> None:
                 private = any(part.startswith("_") for part in rest)
                 if private and home not in (package, "__init__"):
                     wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_rooms_of_a_package_have_an_order() -> None:
+    """Inside a package, too, an import points down."""
+    wrong = []
+    for package, rooms in ROOMS.items():
+        assert {path.parent.name for path in (ROOT / package).glob("_*/__init__.py")} == set(rooms)
+        for path in sorted((ROOT / package).glob("_*/*.py")):
+            above = rooms[: rooms.index(path.parent.name)]
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    place = node.module.split(".")
+                    if place[:2] == ["hwnas", package] and {*place[2:3]} & {*above}:
+                        wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
     assert not wrong, "\n".join(wrong)
 
 

@@ -13,8 +13,8 @@ import pytest
 import hwnas
 from hwnas.errors import JobError
 from hwnas.jobs import ExecutorFactory, Observer, make_executor
-from hwnas.jobs._executors.attempts import MOST_STALE
 from hwnas.jobs._executors.local import LocalExecutor
+from hwnas.jobs._records.attempts import MOST_STALE
 from hwnas.report import to_json
 
 

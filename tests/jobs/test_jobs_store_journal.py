@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwnas.errors import JobError, StoreError
 from hwnas.jobs import Store
-from hwnas.jobs._store.journal import StoreJournal
+from hwnas.jobs._folder.journal import StoreJournal
 from hwnas.strategy import StudyStore
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hwnas.jobs._folder.job import Job
 from hwnas.jobs._folder.life import LifeCycle
 from hwnas.jobs._folder.place import Place
-from hwnas.jobs._folder.records import Failure, JobView, ParentView, TrialRecord
 from hwnas.jobs._folder.spec import (
     DeviceSpec,
     JobSpec,
     Objective,
     SpaceInfo,
     TrainEvery,
-    first_problem,
 )
 from hwnas.jobs._measuring.meter import (
     example,
@@ -27,8 +25,9 @@ from hwnas.jobs._measuring.meter import (
 from hwnas.jobs._measuring.registry import DeviceRegistry, find_device
 from hwnas.jobs._queue.companions import Companion, Companions
 from hwnas.jobs._queue.sizing import Sizing, sizing
+from hwnas.jobs._records.records import Failure, JobView, ParentView, TrialRecord
+from hwnas.jobs._records.train_jobs import choose, new_train_place, train_fields
 from hwnas.jobs._search.observer import Observer
-from hwnas.jobs._search.train_jobs import choose, new_train_place, train_fields
 from hwnas.jobs._store.lease import Claims, Lease, Pulse, Watch, last_generation
 from hwnas.jobs._store.store import Store
 
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from hwnas.jobs._executors.choice import make_executor as make_executor
     from hwnas.jobs._executors.supervisor import train_attempt as train_attempt
     from hwnas.jobs._folder.trial_folder import TrialFolder as TrialFolder
-    from hwnas.jobs._folder.view import read_job as read_job
-    from hwnas.jobs._folder.view import read_pace as read_pace
     from hwnas.jobs._folder.weights import with_weights as with_weights
     from hwnas.jobs._measuring.adapt import adapt as adapt
     from hwnas.jobs._measuring.adapt import candidates_for as candidates_for
@@ -53,13 +50,15 @@ if TYPE_CHECKING:
     from hwnas.jobs._queue.evaluator import DeviceEvaluator as DeviceEvaluator
     from hwnas.jobs._queue.evaluator import Evaluator as Evaluator
     from hwnas.jobs._queue.evaluator import InfeasibleModel as InfeasibleModel
-    from hwnas.jobs._queue.local_workers import WithWorkers as WithWorkers
     from hwnas.jobs._queue.queue_device import QueueDevice as QueueDevice
     from hwnas.jobs._queue.worker import QueueWorker as QueueWorker
+    from hwnas.jobs._records.view import read_job as read_job
+    from hwnas.jobs._records.view import read_pace as read_pace
     from hwnas.jobs._search.check import at_hand as at_hand
     from hwnas.jobs._search.check import check_predicted as check_predicted
     from hwnas.jobs._search.check import check_request as check_request
     from hwnas.jobs._search.limits import candidates_of as candidates_of
+    from hwnas.jobs._search.local_workers import WithWorkers as WithWorkers
     from hwnas.jobs._search.own_costs import OwnCost as OwnCost
     from hwnas.jobs._search.own_costs import own_costs as own_costs
     from hwnas.jobs._search.own_costs import resumed_costs as resumed_costs
@@ -112,7 +111,6 @@ __all__ = [
     "device_named",
     "example",
     "find_device",
-    "first_problem",
     "last_generation",
     "make_executor",
     "measure_again",
@@ -149,7 +147,7 @@ _LAZY = {
     "QueueDevice": "hwnas.jobs._queue.queue_device",
     "QueueWorker": "hwnas.jobs._queue.worker",
     "OwnCost": "hwnas.jobs._search.own_costs",
-    "WithWorkers": "hwnas.jobs._queue.local_workers",
+    "WithWorkers": "hwnas.jobs._search.local_workers",
     "at_hand": "hwnas.jobs._search.check",
     "adapt": "hwnas.jobs._measuring.adapt",
     "candidates_for": "hwnas.jobs._measuring.adapt",
@@ -161,9 +159,9 @@ _LAZY = {
     "random_archs": "hwnas.jobs._measuring.adapt",
     "own_costs": "hwnas.jobs._search.own_costs",
     "resumed_costs": "hwnas.jobs._search.own_costs",
-    "read_job": "hwnas.jobs._folder.view",
+    "read_job": "hwnas.jobs._records.view",
     "with_weights": "hwnas.jobs._folder.weights",
-    "read_pace": "hwnas.jobs._folder.view",
+    "read_pace": "hwnas.jobs._records.view",
     "TrialFolder": "hwnas.jobs._folder.trial_folder",
     "run_search": "hwnas.jobs._search.run",
 }

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from hwnas import _plugins
 from hwnas._process import Message
-from hwnas.errors import UsageError
+from hwnas.errors import UsageError, first_problem
 from hwnas.jobs._executors.base import Executor, ExecutorOptions, Training
-from hwnas.jobs._folder.spec import first_problem
 
 if TYPE_CHECKING:
     from hwnas.jobs._folder.job import Job

@@ -190,7 +190,7 @@ class _Report:
         return self._channel.stop_requested.is_set()
 
     def measure(self, device: str | None = None) -> dict[str, float]:
-        from hwnas.jobs._queue.trial_measuring import measure_trial
+        from hwnas.jobs._measuring.trial_measuring import measure_trial
 
         return measure_trial(self._files, self._number, self._model, self._arch, device)
 

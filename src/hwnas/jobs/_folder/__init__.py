@@ -1,1 +1,1 @@
-"""A job's folder, in whatever store: the request, the job's life, its trials, its records."""
+"""A job's folder, in whatever store: the request, the job's life, its journal, its trials."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import write_bytes, write_json
-from hwnas.errors import JobError
+from hwnas.errors import JobError, first_problem
 from hwnas.jobs._folder.hold import Check, JobBusy, leased, locked, shows_life
 from hwnas.jobs._folder.life import LifeCycle
 from hwnas.jobs._folder.place import Place
 from hwnas.jobs._folder.space_record import SPACE, Record, describe_space
-from hwnas.jobs._folder.spec import JobSpec, first_problem
+from hwnas.jobs._folder.spec import JobSpec
 from hwnas.jobs._folder.trial_folder import TrialFolder
 from hwnas.jobs._store.store import Store
 
@@ -136,7 +136,7 @@ class Job:
             return StudyStore(self.spec.storage, self.spec.name)
         if self.place.url is None:
             return StudyStore(str(self.folder / "study.journal"), self.spec.name)
-        from hwnas.jobs._store.journal import StoreJournal
+        from hwnas.jobs._folder.journal import StoreJournal
 
         return StudyStore(StoreJournal(self.store.within("study")), self.spec.name)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hwnas import _plugins
 from hwnas.cost import Counting
-from hwnas.errors import JobError, UsageError
+from hwnas.errors import JobError, UsageError, first_problem
 
 _SCHEMA = 2
 _VERSIONS = ("hwnas", "torch", "numpy", "optuna", "onnx", "onnxruntime")
@@ -278,10 +278,3 @@ class JobSpec(_Strict):
             return cls.model_validate_json(data)
         except ValidationError as error:
             raise JobError(f"{where} cannot be read: {first_problem(error)}") from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """What is wrong first, in one line: the field and the reason."""
-    problem = error.errors()[0]
-    message = problem["msg"].replace("Input should", "it should")
-    return f"{'.'.join(map(str, problem['loc'])) or 'content'}: {message}"

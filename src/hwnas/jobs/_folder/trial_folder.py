@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import write_bytes, write_text
-from hwnas.errors import StoreError
-from hwnas.jobs._folder.spec import Result, first_problem
+from hwnas.errors import StoreError, first_problem
+from hwnas.jobs._folder.spec import Result
 from hwnas.jobs._store.manifest import (
     MANIFEST,
     Manifest,

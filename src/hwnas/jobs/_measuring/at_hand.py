@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import DeviceError, HwnasError, StoreError
 from hwnas.jobs._folder.spec import QUEUE
 from hwnas.jobs._measuring.meter import open_at_hand, references, remember_references
+from hwnas.jobs._measuring.trial_measuring import ARCH
 from hwnas.jobs._queue.evaluator import DeviceEvaluator, Evaluator
-from hwnas.jobs._queue.trial_measuring import ARCH
 from hwnas.jobs._queue.worker import QueueWorker
 
 if TYPE_CHECKING:

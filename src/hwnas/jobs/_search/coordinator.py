@@ -14,12 +14,12 @@ from optuna.trial import TrialState
 from hwnas._estimate import Estimate
 from hwnas._process import Message
 from hwnas.errors import ArchError, BudgetError, CostError, JobError, StoreError
-from hwnas.jobs._executors.attempts import runs_again
 from hwnas.jobs._executors.base import NOT_KEPT, Executor
 from hwnas.jobs._folder.spec import Result
-from hwnas.jobs._folder.view import MEASURED_IN, VOID, counted, record_of
 from hwnas.jobs._measuring.meter import Meter
 from hwnas.jobs._queue.sizing import MeasuredIn, Pace
+from hwnas.jobs._records.attempts import runs_again
+from hwnas.jobs._records.view import MEASURED_IN, VOID, counted, record_of
 from hwnas.strategy import ArchSampler, StudyStore, suggest
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from hwnas._estimate import Estimate
 from hwnas.jobs._folder.spec import Finalist
-from hwnas.jobs._folder.view import view_of
 from hwnas.jobs._measuring.meter import measure_again, references, trial_model
+from hwnas.jobs._records.view import view_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hwnas.budget import Budget, Reward
     from hwnas.jobs._folder.job import Job
-    from hwnas.jobs._folder.records import TrialRecord
     from hwnas.jobs._folder.spec import DeviceSpec
+    from hwnas.jobs._records.records import TrialRecord
     from hwnas.jobs._search.observer import Observer
     from hwnas.space import SearchSpace
 

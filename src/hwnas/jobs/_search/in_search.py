@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from hwnas.jobs._folder.job import Job
 from hwnas.jobs._folder.spec import QUEUE, JobSpec
-from hwnas.jobs._folder.view import view_of
+from hwnas.jobs._records.train_jobs import IN_SEARCH, best_first, parent_of, train_fields
+from hwnas.jobs._records.view import view_of
 from hwnas.jobs._search.observer import Observer
-from hwnas.jobs._search.train_jobs import IN_SEARCH, best_first, parent_of, train_fields
 
 if TYPE_CHECKING:
-    from hwnas.jobs._folder.records import TrialRecord
     from hwnas.jobs._folder.spec import TrainEvery
+    from hwnas.jobs._records.records import TrialRecord
     from hwnas.space import SearchSpace
 
 

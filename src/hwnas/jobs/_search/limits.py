@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas.errors import CostError, InfeasibleError
-from hwnas.jobs._folder.view import budget_of
+from hwnas.jobs._records.view import budget_of
 
 if TYPE_CHECKING:
     from hwnas.budget import Budget

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hwnas.jobs._folder.job import Job
-    from hwnas.jobs._folder.records import TrialRecord
+    from hwnas.jobs._records.records import TrialRecord
     from hwnas.strategy import Candidates
 
 

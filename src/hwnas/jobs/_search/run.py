@@ -15,13 +15,13 @@ from hwnas.jobs._executors.choice import make_executor
 from hwnas.jobs._folder.life import LifeCycle, Living
 from hwnas.jobs._folder.space_record import describe_space, what_changed
 from hwnas.jobs._folder.spec import QUEUE
-from hwnas.jobs._folder.view import budget_of, counted, view_of
 from hwnas.jobs._folder.weights import builder
 from hwnas.jobs._measuring.at_hand import AtHand, ServingTrials
 from hwnas.jobs._measuring.meter import Meter, onnx_name, remember_references
 from hwnas.jobs._queue.asked import ask_for
 from hwnas.jobs._queue.calibration import CALIBRATIONS, known_calibrations
 from hwnas.jobs._queue.queue import MeasurementQueue
+from hwnas.jobs._records.view import budget_of, counted, view_of
 from hwnas.jobs._search.check import adapted_in, check_request
 from hwnas.jobs._search.finalists import choose_winner
 from hwnas.jobs._search.in_search import Beside, InSearch
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from hwnas.budget import Budget, Reward
     from hwnas.cost import Cost
     from hwnas.jobs._folder.job import Job
-    from hwnas.jobs._folder.records import JobView
     from hwnas.jobs._folder.spec import DeviceSpec
-    from hwnas.jobs._queue.local_workers import WithWorkers
+    from hwnas.jobs._records.records import JobView
+    from hwnas.jobs._search.local_workers import WithWorkers
     from hwnas.space import SearchSpace
     from hwnas.strategy import Candidates
     from hwnas.tasks import Task

@@ -15,8 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import replacing
 from hwnas._patience import patience
-from hwnas.errors import StoreError
-from hwnas.jobs._folder.spec import first_problem
+from hwnas.errors import StoreError, first_problem
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig

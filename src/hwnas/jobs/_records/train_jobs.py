@@ -10,7 +10,7 @@ from hwnas.jobs._folder.job import Job
 from hwnas.jobs._folder.spec import Chosen, Parent
 
 if TYPE_CHECKING:
-    from hwnas.jobs._folder.records import JobView, TrialRecord
+    from hwnas.jobs._records.records import JobView, TrialRecord
 
 
 _ROOM = "train"

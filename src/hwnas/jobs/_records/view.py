@@ -11,13 +11,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hwnas._estimate import Estimate
 from hwnas.budget import Budget
-from hwnas.jobs._executors.attempts import STALE
 from hwnas.jobs._folder.job import Job
-from hwnas.jobs._folder.records import Failure, JobView, ParentView, State, TrialRecord
 from hwnas.jobs._folder.spec import Finalist
 from hwnas.jobs._queue.calibration import CALIBRATIONS, disagreements
 from hwnas.jobs._queue.sizing import MeasuredIn, Pace
-from hwnas.jobs._search.train_jobs import train_jobs
+from hwnas.jobs._records.attempts import STALE
+from hwnas.jobs._records.records import Failure, JobView, ParentView, State, TrialRecord
+from hwnas.jobs._records.train_jobs import train_jobs
 from hwnas.strategy import places
 
 if TYPE_CHECKING:
