@@ -45,6 +45,20 @@ def test_kill_and_resume(hwnas, folder: Path, whole_tree: bool) -> None:
     assert [t["arch"] for t in other] == [t["arch"] for t in trials]
 
 
+def test_interrupted_trials_wait_for_a_run_with_time(hwnas, folder: Path) -> None:
+    """A run that ends before it comes to them leaves them to the next."""
+    process = start(folder, *SEARCH)
+    wait_for(lambda: len(results(folder)) >= 2, process)
+    kill_tree(process)
+    hwnas("search", "--resume", "--job", "job", "--time-limit", "0.001")
+    left = json.loads(hwnas("show", "job", "--json").stdout)["trials"]
+    assert {t["state"] for t in left} == {"complete", "running"}
+    hwnas("search", "--resume", "--job", "job", "--time-limit", "3600")
+    trials = json.loads(hwnas("show", "job", "--json").stdout)["trials"]
+    assert [t["state"] for t in trials] == ["complete"] * 8
+    assert [t["arch"] for t in trials][: len(left)] == [t["arch"] for t in left]
+
+
 def test_workers_die_with_the_coordinator(folder: Path) -> None:
     """A kill of the coordinator alone leaves no training process behind."""
     process = start(folder, *SEARCH)

@@ -222,21 +222,28 @@ def test_dead_calculators_are_noticed(tmp_path: Path, monkeypatch: pytest.Monkey
         cloud_nas_utils.wait_and_retrieve_latency(str(tmp_path / "elsewhere"))
 
 
+class Idle(ModelMetricsEvaluator):
+    """Is never asked."""
+
+    def evaluate_saved_model(self, trial_id: int, saved_model_path: str) -> dict[str, Any]:
+        return {}
+
+
 def test_jobs_are_found_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = JobIndex(str(tmp_path))
     job = index.create("search", "mnist")
     full = index.create("train", "mnist_full", parent=job.id)
     monkeypatch.setenv("HWNAS_STORE", str(tmp_path))
-    one = ModelMetricsEvaluator("endpoint", "project", f"projects/p/nasJobs/{job.id}", 1, 3)
+    one = Idle("endpoint", "project", f"projects/p/nasJobs/{job.id}", 1, 3)
     assert one.job_output_dir == f"{tmp_path}/{job.folder}/nas/search"
     assert (one.service_endpoint, one.project_id) == ("endpoint", "project")
     assert (one.latency_worker_id, one.num_latency_workers) == (1, 3)
-    other = ModelMetricsEvaluator("", "", str(full.id))
+    other = Idle("", "", str(full.id))
     assert other.job_output_dir == f"{tmp_path}/{full.folder}/nas/train"
     with pytest.raises(JobError, match="no NAS job 9"):
-        ModelMetricsEvaluator("", "", "9")
+        Idle("", "", "9")
     with pytest.raises(UsageError, match="must be 0 to 1"):
-        ModelMetricsEvaluator("", "", "1", latency_worker_id=5, num_latency_workers=2)
+        Idle("", "", "1", latency_worker_id=5, num_latency_workers=2)
 
 
 def test_models_in_a_store_elsewhere_are_brought_here() -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hwnas._files import write_json
 from hwnas._kept import Kept
 from hwnas._process import Message
 from hwnas.errors import StoreError, TrialError, describe
@@ -36,8 +35,6 @@ _GRACE = 30.0  # seconds that a trial has to end when it is asked to
 
 _REPORTED = "reported_metrics.jsonl"
 """The trainer's own file, in the trial's folder of the job."""
-_ROWS = "metrics.jsonl"
-"""The same as every trial of hwnas has it."""
 
 
 @dataclass
@@ -112,8 +109,8 @@ class VertexExecutor(Executor):
         except StoreError as error:
             self.events.put(_not_kept(number, error))
             return
-        for name in (_REPORTED, _ROWS):  # of an earlier attempt
-            (folder.folder / name).unlink(missing_ok=True)
+        for reported in (folder.folder / _REPORTED, folder.metrics):  # of an earlier attempt
+            reported.unlink(missing_ok=True)
         here = folder.folder.absolute()
         launch = trainer.program.launch(
             as_words({"job-dir": place.folder, **trainer.flags_of(arch)}),
@@ -130,7 +127,7 @@ class VertexExecutor(Executor):
         command = Kept(
             launch.argv,
             env=launch.env,
-            log=here / "log.txt",
+            log=folder.log,
             on_end=lambda code: self.events.put({"type": "ended", "trial": number, "code": code}),
         )
         self._trials[number] = _Trial(command, launch, place, folder, time.monotonic())
@@ -171,7 +168,7 @@ class VertexExecutor(Executor):
             "step": last.step,
             "elapsed": time.monotonic() - trial.began,
         }
-        write_json(trial.files.folder / "result.json", result)
+        trial.files.keep_result(result)
         trial.files.publish()  # from now on it is trained, and is never trained again
         return {"type": "done", **result}
 
@@ -208,7 +205,7 @@ class VertexExecutor(Executor):
         for one in new:
             elapsed = round(time.monotonic() - trial.began, 3)
             row = {"step": one.step, "elapsed": elapsed, "metrics": dict(one.metrics)}
-            with open(trial.files.folder / _ROWS, "a", encoding="utf-8") as file:
+            with open(trial.files.metrics, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             self.events.put({"type": "report", "trial": number, **row})
         return bool(new)

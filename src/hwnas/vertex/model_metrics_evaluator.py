@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -32,7 +33,7 @@ _TRIES = 2
 _RESUMED = 10.0  # seconds that a job that has ended is given to be resumed
 
 
-class ModelMetricsEvaluator:
+class ModelMetricsEvaluator(ABC):
     """Measures the models of a job's running trials on the device that it runs on.
 
     A subclass implements `evaluate_saved_model`, and calls `run_continuous_evaluation_loop`. Any
@@ -76,6 +77,7 @@ class ModelMetricsEvaluator:
         self.job_output_dir = f"{path_of(self._board.job)}/nas/{self._board.stage}"
         self._ended = threading.Event()
 
+    @abstractmethod
     def evaluate_saved_model(self, trial_id: int, saved_model_path: str) -> dict[str, Any]:
         """What a model takes: `latency_in_milliseconds`, `model_memory` (MiB), and whatever else
         the trainer reads: accuracy, power. Numbers must be finite, a latency above zero.
@@ -87,7 +89,6 @@ class ModelMetricsEvaluator:
             trial_id: the trial, from 1.
             saved_model_path: what `convert` returned; by default the model as the trainer saved it.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no evaluate_saved_model")
 
     def convert(self, trial_id: int, saved_model_path: str) -> str:
         """Turn a model into what the device runs (TensorRT, for example), and return its path.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hwnas._files import write_text
 from hwnas.jobs._executors.attempt import Attempt, Outcome, Report
-from hwnas.jobs._folder.trial_folder import LOG, METRICS, TrialFolder
+from hwnas.jobs._folder.trial_folder import LOG, TrialFolder
 from hwnas.jobs._store.lease import Watch
 from hwnas.jobs._store.manifest import MANIFEST
 
@@ -100,10 +100,10 @@ class Followed:
         if manifest is not None:
             files.fetch([entry.path for entry in manifest.files])
         logs = (target.last_log(_LOG_BYTES), self._printed(), files.last_log(_LOG_BYTES))
-        write_text(target.folder / LOG, "".join(logs))
+        write_text(target.log, "".join(logs))
         if manifest is None:
             rows = "".join(f"{report.model_dump_json()}\n" for report in self.attempt.told())
-            write_text(target.folder / METRICS, rows)
+            write_text(target.metrics, rows)
             target.leave()
             return
         left = shutil.ignore_patterns(LOG, MANIFEST)

@@ -14,12 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hwnas._files import write_json
 from hwnas._process import Channel, Message
 from hwnas.errors import DeviceError, InfeasibleTrial, StoreError, TrialError, describe
 from hwnas.jobs._executors.base import NOT_KEPT
 from hwnas.jobs._executors.references import References
-from hwnas.jobs._folder.trial_folder import CHECKPOINTS, LOG, METRICS, RESULT, WEIGHTS, TrialFolder
+from hwnas.jobs._folder.trial_folder import CHECKPOINTS, WEIGHTS, TrialFolder
 
 _KEEP_EVERY = 30.0  # seconds between two times that checkpoints go to the store
 
@@ -91,7 +90,7 @@ class _Trainer:
         return told
 
     def _attempt(self, number: int, arch: Message, files: TrialFolder) -> Message:
-        with _logging_to(files.folder / LOG):
+        with _logging_to(files.log):
             try:
                 return {"type": "done", "trial": number, **self._train_one(number, arch, files)}
             except InfeasibleTrial as error:
@@ -137,7 +136,7 @@ class _Trainer:
             from hwnas.device import export_onnx
 
             export_onnx(model, (torch.zeros(*shape),), folder / name)
-        write_json(folder / RESULT, result)
+        files.keep_result(result)
         return result
 
     def _costs(self, model: Any) -> dict[str, float]:
@@ -158,7 +157,7 @@ class _Report:
         self._number = number
         self._files = files
         self._model, self._arch = model, arch
-        path = files.folder / METRICS
+        path = files.metrics
         self._earlier = _lines(path)
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self._started = self._kept = time.monotonic()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from hwnas._files import write_bytes, write_text
+from hwnas._files import write_bytes, write_json, write_text
 from hwnas.errors import StoreError, first_problem
 from hwnas.jobs._folder.spec import Result
 from hwnas.jobs._store.manifest import (
@@ -63,6 +63,16 @@ class TrialFolder:
         """What to call it in messages."""
         return self.url or str(self.folder)
 
+    @property
+    def log(self) -> Path:
+        """What the trial prints."""
+        return self.folder / LOG
+
+    @property
+    def metrics(self) -> Path:
+        """What it reports while it is trained, a line each."""
+        return self.folder / METRICS
+
     @cached_property
     def _store(self) -> Store | None:
         return None if self.url is None else Store(self.url)
@@ -85,7 +95,7 @@ class TrialFolder:
         for entry in kept.files:
             download(self._store, self.folder / CHECKPOINTS, entry)
         if (steps := self._store.get(f"{_LEFT}/{METRICS}")) is not None:
-            write_bytes(self.folder / METRICS, steps)
+            write_bytes(self.metrics, steps)
         write_text(here, data.decode())
 
     def keep_checkpoints(self) -> None:
@@ -163,6 +173,10 @@ class TrialFolder:
             data = path.read_bytes() if path.is_file() else None
         return None if data is None else Manifest.parse(data, f"{self.where}/{MANIFEST}")
 
+    def keep_result(self, result: Mapping[str, Any]) -> None:
+        """Write what training gave; it counts when the trial is published."""
+        write_json(self.folder / RESULT, result)
+
     def result(self) -> Result | None:
         """What training gave; None if the trial is not trained.
 
@@ -218,7 +232,7 @@ class TrialFolder:
             data = self._store.get(f"{_LEFT}/{LOG}" if entry is None else entry.source) or b""
             return data[-most:].decode(errors="replace")
         try:
-            with open(self.folder / LOG, "rb") as file:
+            with open(self.log, "rb") as file:
                 file.seek(0, 2)
                 file.seek(max(0, file.tell() - most))
                 return file.read().decode(errors="replace")

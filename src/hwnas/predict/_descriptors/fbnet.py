@@ -65,8 +65,6 @@ class FBNetDescriptor(Descriptor):
         labels = [decision.label for decision in space.decisions]
         self._columns = [labels.index(f"layer{i + 1}") for i in range(len(labels))]
         self.layers = _layers(space, input_shape)
-        stages = np.cumsum([layer.c_in != layer.c_out for layer in self.layers])
-        self._stage = stages - stages[0]
         self._widths, self._table = self._entries()
 
     def _entries(self) -> tuple[dict[str, int], NDArray[np.float64]]:
