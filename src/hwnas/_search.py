@@ -146,6 +146,7 @@ def search(
     train_every: int | None = None,
     train_top: int = 3,
     train_options: Mapping[str, Any] | None = None,
+    train_timeout: float | None = None,
     resume: bool = False,
     accept_code_change: bool = False,
     with_workers: WithWorkers | int | None = None,
@@ -193,6 +194,7 @@ def search(
             its own (`train/in-search`); by default never. See `hwnas.train`.
         train_top: how many at a time, of those that were not trained in full before.
         train_options: options of the trainer that replace others then, such as `epochs`.
+        train_timeout: seconds after which a full training is failed; by default there is no limit.
         resume: go on with the job in `folder`, or start it if there is none. Give the same space
             and trainer, and the reward, costs and executor that are objects; all else is read from
             the folder, save that `trials`, `parallel`, `executor` and the limits on failures and
@@ -286,7 +288,12 @@ def search(
             seed=seed,
             train_every=None
             if train_every is None
-            else {"every": train_every, "top": train_top, "options": dict(train_options or {})},
+            else {
+                "every": train_every,
+                "top": train_top,
+                "options": dict(train_options or {}),
+                "trial_timeout": train_timeout,
+            },
         )
         check_trainer(trainer, spec.trainer_options)
         if spec.train_every is not None:

@@ -20,7 +20,7 @@ from hwnas.errors import JobError, UsageError
 from hwnas.jobs import Job, Observer
 
 if TYPE_CHECKING:
-    from hwnas.jobs import ExecutorFactory, OwnCost
+    from hwnas.jobs import ExecutorFactory, OwnCost, WithWorkers
     from hwnas.space import SearchSpace
     from hwnas.tasks import Task
 
@@ -48,6 +48,7 @@ def train(
     reward: Callable[..., float] | None = None,
     resume: bool = False,
     accept_code_change: bool = False,
+    with_workers: WithWorkers | int | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Train chosen trials of the search `job` in full, and measure them again: stage 2.
@@ -83,6 +84,8 @@ def train(
         resume: go on with the train job in `folder`, or start it if there is none; what was chosen
             and the trainer's options are then read from it.
         accept_code_change: although the code that builds the networks has changed.
+        with_workers: workers to start on this machine for devices `NAME=queue`; see
+            `hwnas.search`.
         observer: told of what happens.
 
     Returns:
@@ -95,6 +98,7 @@ def train(
     """
     from hwnas.budget import make_reward
     from hwnas.jobs import (
+        WithWorkers,
         check_predicted,
         check_request,
         choose,
@@ -121,6 +125,7 @@ def train(
             retries=retries,
             time_limit=time_limit,
             accept_code_change=accept_code_change,
+            with_workers=with_workers,
             observer=observer,
         )
     parent = Job.open(job)
@@ -167,9 +172,23 @@ def train(
     )
     check_trainer(trainer, asked.trainer_options)
     check_request(asked)
+    if isinstance(with_workers, int):
+        with_workers = WithWorkers(with_workers)
+    if with_workers is not None:
+        with_workers.check(asked)
     check_predicted(own, asked)
     train_job = Job.create(where, asked, found)
-    view = run_search(train_job, found, trainer, used, judge, observer, own, executor=make)
+    view = run_search(
+        train_job,
+        found,
+        trainer,
+        used,
+        judge,
+        observer,
+        own,
+        executor=make,
+        workers=with_workers,
+    )
     return Result(view, found, used)
 
 
@@ -187,6 +206,7 @@ def resume_train(
     retries: int | None = None,
     time_limit: float | None = None,
     accept_code_change: bool = False,
+    with_workers: WithWorkers | int | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Go on with the train job in `folder`; the arguments are those of `train`.
@@ -216,6 +236,7 @@ def resume_train(
         folder=folder,
         resume=True,
         accept_code_change=accept_code_change,
+        with_workers=with_workers,
         observer=observer,
     )
 

@@ -93,6 +93,30 @@ def _killed_and_resumed(hwnas, folder: Path, url: str, machine) -> None:
     assert 6 <= len(trained) <= 8  # those in flight at the kill, two at most, were begun once more
 
 
+def test_stage_2_of_a_search_elsewhere(hwnas, folder, url, machine) -> None:
+    """A train job lies beside its search, and goes on where it was cut off, on any machine."""
+    hwnas("search", *SEARCH, "--job", url)
+    machine("second")
+    full = ("--job", url, "--top", "3", "--parallel", "1", "--set", "pause=0.5")
+    process = start(folder, *full, command="train")
+    train = f"{url}/train/1"
+    wait_for(
+        lambda: any("/manifest.json" in name for name in Store(train).names("trials")), process
+    )
+    kill_tree(process)
+    kept = {name: Store(train).get(name) for name in published(train)}
+    machine("third")
+    hwnas("train", "--resume", "--job", train)
+    search = shown(hwnas, url)
+    (told,) = search["train_jobs"]
+    assert told["state"] == "done"
+    assert [trial["state"] for trial in told["trials"]] == ["complete"] * 3
+    assert {name: Store(train).get(name) for name in kept} == kept
+    best = sorted(search["trials"], key=lambda trial: -trial["reward"])[:3]
+    assert [trial["chosen"] for trial in told["trials"]] == [trial["number"] for trial in best]
+    assert "rank" in hwnas("show", train).stdout.lower()
+
+
 def test_the_winner_is_exported_elsewhere(hwnas, folder, url, machine) -> None:
     hwnas("search", *SEARCH[:-6], "--trials", "2", "--input-shape", "1,8,8", "--job", url)
     machine("second")

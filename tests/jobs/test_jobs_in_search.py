@@ -86,6 +86,16 @@ def test_options_are_checked_before_anything_is_trained(tmp_path: Path) -> None:
     assert not (tmp_path / "job").exists()
 
 
+def test_a_full_training_has_a_limit(hwnas, folder: Path) -> None:
+    """It fails at its own; the search, which has none, goes on."""
+    longer = ("--train-set", "pause=3600", "--train-timeout", "1")
+    hwnas("search", *("4" if word == "8" else word for word in SEARCH), *longer)
+    job = json.loads(hwnas("show", "job", "--json").stdout)
+    assert [t["state"] for t in job["trials"]] == ["complete"] * 4
+    (train,) = job["train_jobs"]
+    assert [t["failure"]["kind"] for t in train["trials"]] == ["timeout"] * 2
+
+
 def test_kill_and_resume_in_stage_2(hwnas, folder: Path) -> None:
     """The trials that were chosen stay so, and each is trained once."""
     process = start(folder, *SEARCH, "--train-set", "pause=0.6")

@@ -70,6 +70,12 @@ def test_the_same_networks_as_here(hwnas, folder: Path) -> None:
         file = f"trials/{number}/model.safetensors"
         assert (folder / "job" / file).read_bytes() == (folder / "here" / file).read_bytes()
         assert (folder / f"job/trials/{number}/metrics.jsonl").stat().st_size > 0
+    for executor in ((), ("--executor", "local")):  # of itself where the search trained
+        hwnas("train", "--job", "job", "--top", "1", "--set", "epochs=3", *executor)
+    full = [trials(hwnas, f"job/train/{number}") for number in (1, 2)]
+    assert [t[0]["metrics"] for t in full] == [full[0][0]["metrics"]] * 2
+    told = [json.loads((folder / f"job/train/{n}/job.json").read_text()) for n in (1, 2)]
+    assert [job["executor"] for job in told] == ["ray", "local"]
 
 
 def test_a_killed_coordinator(hwnas, folder: Path) -> None:

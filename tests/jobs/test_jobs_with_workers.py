@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from processes import results, start, wait_for
 
+from hwnas.jobs import Companion, Companions
+from hwnas.jobs._queue import companions
+
 SEARCH = ("nets:small", "--task", "digits", "--train", "nets:quick", "--job", "job")
 DEVICE = ("--device", "pixel=queue", "--budget", "latency@pixel <= 60 s")
 HERE = Path(__file__).with_name("evaluators.py")
@@ -103,3 +106,60 @@ def test_they_end_with_the_search_however_it_ends(folder: Path, evaluated: Path,
     while running(folder):
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def test_one_that_is_killed_is_started_again(hwnas, folder: Path, evaluated: Path) -> None:
+    """And the search, whose only worker it is, comes to its end."""
+    workers = ("--with-workers", "1", "--evaluator", f"{HERE}:Counting")
+    search = start(folder, *SEARCH, *DEVICE, *workers, "--trials", "3", "--set", "pause=1")
+    wait_for(lambda: results(folder), search)
+    for worker in running(folder):
+        os.kill(worker, signal.SIGKILL)
+    _, stderr = search.communicate(timeout=120)
+    assert search.returncode == 0, stderr
+    assert "worker 0 of device 'pixel' ended with code -9, and is started again" in stderr
+    job = json.loads(hwnas("show", "job", "--json").stdout)
+    assert [trial["state"] for trial in job["trials"]] == ["complete"] * 3
+    assert running(folder) == []
+
+
+def test_stage_2_has_workers_too(hwnas, folder: Path, evaluated: Path) -> None:
+    """The chosen trial is measured again, by workers of the train job's own queue."""
+    workers = ("--with-workers", "1", "--evaluator", f"{HERE}:Counting")
+    hwnas("search", *SEARCH, *DEVICE, *workers, "--trials", "2")
+    before = evaluated.read_text()
+    hwnas("train", "--job", "job", "--top", "1", *workers)
+    (train,) = json.loads(hwnas("show", "job", "--json").stdout)["train_jobs"]
+    assert [trial["state"] for trial in train["trials"]] == ["complete"]
+    assert train["trials"][0]["costs"]["latency@pixel"]["value"] > 0
+    assert len(evaluated.read_text()) > len(before)
+    assert running(folder) == []
+    done = hwnas("train", "--job", "job", "--top", "1", "--with-workers", "0", check=False)
+    assert done.returncode == 2
+    assert "workers are at least 1" in done.stderr
+
+
+def test_programs_beside_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails is started again, one that has done its work is not; none is left."""
+    monkeypatch.setattr(companions, "_PAUSE", 0.1)
+    begun, cleaned = tmp_path / "begun", []
+
+    def program(name: str, after: str) -> Companion:
+        return Companion(
+            name=name,
+            argv=["sh", "-c", f"echo {name} >> {begun}; sleep 1; {after}"],
+            log=tmp_path / f"{name}.log",
+            ready=lambda: begun.exists() and name in begun.read_text(),
+            clean_up=lambda: cleaned.append(name),
+        )
+
+    with Companions([program("fails", "kill -9 $$"), program("ends", "exit 0")]):
+        end = time.monotonic() + 60
+        while begun.read_text().count("fails") < 3:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    assert begun.read_text().count("ends") == 1
+    assert cleaned[:2] == ["fails", "fails"]
+    started = begun.read_text()
+    time.sleep(2)
+    assert begun.read_text() == started

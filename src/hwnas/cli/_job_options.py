@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwnas.errors import UsageError
 
+if TYPE_CHECKING:
+    from hwnas.jobs import WithWorkers
+
 WHAT, HOW = "What is trained", "How"
+WORKERS = "Workers on this machine"
 WHERE, FAILING = "Where it is kept", "When things fail"
+
+WITH_RESUME = frozenset(
+    {
+        "job",
+        "resume",
+        "parallel",
+        "executor",
+        "with_workers",
+        "worker_device",
+        "evaluator",
+        "max_failed",
+        "trial_timeout",
+        "retries",
+        "time_limit",
+        "accept_code_change",
+        "json",
+    }
+)
+"""What may be said together with `--resume`; all else is read from the job."""
 
 SetOption = Annotated[
     list[str] | None,
@@ -40,6 +63,35 @@ ResultJsonOption = Annotated[
         metavar="",
         help="Print the result as JSON, and nothing else.",
         rich_help_panel=WHERE,
+    ),
+]
+WithWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--with-workers",
+        metavar="N",
+        help="Start so many workers here for each device NAME=queue; they end with the job.",
+        show_default=False,
+        rich_help_panel=WORKERS,
+    ),
+]
+WorkerDeviceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--worker-device",
+        metavar="DEVICE",
+        help="How models run on these workers: NAME=RUNTIME?threads=2, as in hwnas worker; may "
+        "be repeated.",
+        rich_help_panel=WORKERS,
+    ),
+]
+EvaluatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--evaluator",
+        metavar="MODULE:CLASS",
+        help="What these workers do with models: a subclass of hwnas.jobs.Evaluator.",
+        rich_help_panel=WORKERS,
     ),
 ]
 AcceptOption = Annotated[
@@ -121,3 +173,20 @@ def read_options(
             raise UsageError(f"--set {name} is given twice")
         given[name] = value
     return trainer_options(load_trainer(train) if train else classify, given, beside)
+
+
+def read_workers(
+    count: int | None, devices: Sequence[str], evaluator: str | None
+) -> WithWorkers | None:
+    """What `--with-workers` and the options beside it ask for.
+
+    Raises:
+        UsageError: the others are given alone.
+    """
+    from hwnas.jobs import WithWorkers
+
+    if count is None:
+        if devices or evaluator is not None:
+            raise UsageError("--worker-device and --evaluator go with --with-workers N")
+        return None
+    return WithWorkers(count, tuple(devices), evaluator)

@@ -13,15 +13,20 @@ from hwnas.cli._job_options import (
     HOW,
     WHAT,
     WHERE,
+    WITH_RESUME,
     AcceptOption,
+    EvaluatorOption,
     ExecutorOption,
     ResultJsonOption,
     RetriesOption,
     SetOption,
     TimeLimitOption,
     TimeoutOption,
+    WithWorkersOption,
+    WorkerDeviceOption,
     job_to_resume,
     read_options,
+    read_workers,
 )
 from hwnas.cli._options import COST_HELP, DEVICE_HELP, JOB_HELP
 from hwnas.errors import UsageError
@@ -29,7 +34,6 @@ from hwnas.errors import UsageError
 if TYPE_CHECKING:
     from hwnas._search import Result
     from hwnas.cli._progress import Progress
-    from hwnas.jobs import WithWorkers
 
 EPILOG = (
     "Example: hwnas search digits_cnn --task digits --budget 'latency <= 0.5 ms, params <= 20 k' "
@@ -38,24 +42,6 @@ EPILOG = (
 
 _BUDGET = "Budget and devices"
 _STAGE2 = "Full training inside the search"
-
-# What may be said together with --resume; all else is read from the job.
-_WITH_RESUME = {
-    "job",
-    "resume",
-    "trials",
-    "parallel",
-    "executor",
-    "max_failed",
-    "trial_timeout",
-    "retries",
-    "time_limit",
-    "accept_code_change",
-    "with_workers",
-    "worker_device",
-    "evaluator",
-    "json",
-}
 
 
 def search(
@@ -128,32 +114,9 @@ def search(
             rich_help_panel=_BUDGET,
         ),
     ] = None,
-    with_workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Start so many workers here for each device NAME=queue; they end with the search.",
-            show_default=False,
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
-    worker_device: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="DEVICE",
-            help="How models run on these workers: NAME=RUNTIME?threads=2, as in hwnas worker; may "
-            "be repeated.",
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
-    evaluator: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:CLASS",
-            help="What these workers do with models: a subclass of hwnas.jobs.Evaluator.",
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
+    with_workers: WithWorkersOption = None,
+    worker_device: WorkerDeviceOption = None,
+    evaluator: EvaluatorOption = None,
     counting: Annotated[
         CountingName | None,
         typer.Option(help=COUNTING_HELP, show_default=False, rich_help_panel=_BUDGET),
@@ -237,6 +200,14 @@ def search(
             rich_help_panel=_STAGE2,
         ),
     ] = None,
+    train_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="A full training that takes longer is killed, and has failed.",
+            rich_help_panel=_STAGE2,
+        ),
+    ] = None,
     job: Annotated[
         str | None,
         typer.Option(
@@ -284,13 +255,13 @@ def search(
     from hwnas.cli._shape import parse_shape
 
     if resume:
-        folder = job_to_resume(context, job, _WITH_RESUME)
+        folder = job_to_resume(context, job, WITH_RESUME | {"trials"})
     elif space is None:
         raise UsageError("name a space, for example: hwnas search digits_cnn --task digits")
     else:
         folder = job or str(_search.new_folder(space))
 
-    workers = _workers(with_workers, worker_device or [], evaluator)
+    workers = read_workers(with_workers, worker_device or [], evaluator)
 
     def run(progress: Progress) -> Result:
         if resume:
@@ -308,8 +279,8 @@ def search(
                 observer=progress,
             )
         assert space is not None
-        if train_every is None and (train_top is not None or train_set):
-            raise UsageError("--train-top and --train-set go with --train-every")
+        if train_every is None and (train_top, train_set, train_timeout) != (None, None, None):
+            raise UsageError("--train-top, --train-set and --train-timeout go with --train-every")
         options = read_options(train, set_ or [])
         return _search.search(
             space,
@@ -330,6 +301,7 @@ def search(
             train_every=train_every,
             train_top=train_top or 3,
             train_options=read_options(train, train_set or [], options),
+            train_timeout=train_timeout,
             devices=device or ["local"],
             input_shape=parse_shape(input_shape) if input_shape else None,
             max_failed=max_failed,
@@ -343,13 +315,3 @@ def search(
         )
 
     run_job(run, folder, command("search", "--resume", "--job", folder), json=json)
-
-
-def _workers(count: int | None, devices: list[str], evaluator: str | None) -> WithWorkers | None:
-    from hwnas.jobs import WithWorkers
-
-    if count is None:
-        if devices or evaluator is not None:
-            raise UsageError("--worker-device and --evaluator go with --with-workers N")
-        return None
-    return WithWorkers(count, tuple(devices), evaluator)

@@ -12,15 +12,20 @@ from hwnas.cli._job_options import (
     HOW,
     WHAT,
     WHERE,
+    WITH_RESUME,
     AcceptOption,
+    EvaluatorOption,
     ExecutorOption,
     ResultJsonOption,
     RetriesOption,
     SetOption,
     TimeLimitOption,
     TimeoutOption,
+    WithWorkersOption,
+    WorkerDeviceOption,
     job_to_resume,
     read_options,
+    read_workers,
 )
 from hwnas.errors import UsageError
 
@@ -31,19 +36,6 @@ if TYPE_CHECKING:
 EPILOG = "Example: hwnas train --job runs/digits --top 5 --set epochs=50 --parallel 2"
 
 _WHICH = "Which trials; give one of these"
-
-_WITH_RESUME = {
-    "job",
-    "resume",
-    "parallel",
-    "executor",
-    "max_failed",
-    "trial_timeout",
-    "retries",
-    "time_limit",
-    "accept_code_change",
-    "json",
-}
 
 
 def train(
@@ -115,6 +107,9 @@ def train(
         ),
     ] = None,
     executor: ExecutorOption = None,
+    with_workers: WithWorkersOption = None,
+    worker_device: WorkerDeviceOption = None,
+    evaluator: EvaluatorOption = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -162,11 +157,13 @@ def train(
     from hwnas.jobs import Job, new_train_place
 
     if resume:
-        folder = job_to_resume(context, job, _WITH_RESUME)
+        folder = job_to_resume(context, job, WITH_RESUME)
     elif job is None:
         raise UsageError("name a search, for example: hwnas train --job runs/digits --top 5")
     else:
         folder = out or new_train_place(Job.open(job))
+
+    workers = read_workers(with_workers, worker_device or [], evaluator)
 
     def run(progress: Progress) -> Result:
         if resume:
@@ -179,6 +176,7 @@ def train(
                 retries=retries,
                 time_limit=time_limit,
                 accept_code_change=accept_code_change,
+                with_workers=workers,
                 observer=progress,
             )
         assert job is not None
@@ -206,6 +204,7 @@ def train(
             time_limit=time_limit,
             folder=folder,
             accept_code_change=accept_code_change,
+            with_workers=workers,
             observer=progress,
         )
 

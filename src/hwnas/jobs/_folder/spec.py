@@ -182,12 +182,13 @@ class Parent(_Strict):
 
 
 class TrainEvery(_Strict):
-    """That a search trains its `top` best trials in full after `every` so many, and `options` that
-    the trainer then has."""
+    """That a search trains its `top` best trials in full after `every` so many, `options` that the
+    trainer then has, and the seconds after which a full training has failed."""
 
     every: int = Field(ge=1)
     top: int = Field(default=3, ge=1)
     options: dict[str, Any] = Field(default_factory=dict)
+    trial_timeout: float | None = Field(default=None, gt=0)
 
 
 class _Versioned(BaseModel):

@@ -76,6 +76,7 @@ class InSearch:
         spec = self._job.spec
         fields = train_fields(self._job, self._where, best)
         fields["trainer_options"] = {**spec.trainer_options, **self._wanted.options}
+        fields["trial_timeout"] = self._wanted.trial_timeout
         fields["parent"] = fields["parent"].model_copy(update={"after": due})
         fields["devices"] = [
             # The workers of the search's own queue measure for stage 2, too.
