@@ -35,7 +35,7 @@ def overhead(storage: str | None, trials: int, folder: Path) -> float:
     What is timed is all that the coordinator does: asking the strategy, writing the trial's arch,
     starting it, telling costs and rewards.
     """
-    from hwnas import FunctionSpace, search
+    from hwnas import search
     from hwnas.jobs import Executor
     from hwnas.strategy import StudyStore
 
@@ -54,18 +54,7 @@ def overhead(storage: str | None, trials: int, folder: Path) -> float:
     def make(job: object, training: object, size: int, timeout: object, events: object) -> Executor:
         return Immediate(None, job, training, size, timeout, events)  # type: ignore[arg-type]
 
-    space = FunctionSpace({f"d{i}": [0, 1, 2, 3] for i in range(6)}, _network)
-    result = search(
-        space,
-        _nothing,
-        budget="params <= 100",
-        trials=trials,
-        parallel=PARALLEL,
-        strategy="random",
-        storage=storage,
-        executor=make,
-        folder=folder,
-    )
+    result = search(_space(), _nothing, executor=make, **_request(trials, storage, folder))
     assert len(result.view.complete) == trials
     study = StudyStore(storage or str(folder / "study.journal"), folder.name).load()
     assert [t.number for t in study.trials] == list(range(trials))
@@ -73,10 +62,58 @@ def overhead(storage: str | None, trials: int, folder: Path) -> float:
     return 1000 * (ends[-1] - ends[WARM_UP]) / (len(ends) - 1 - WARM_UP)
 
 
+def processes(quick: bool) -> list[Row]:
+    """The same trials in processes that train for half a second each, on PostgreSQL."""
+    from hwnas import search
+    from hwnas.strategy import StudyStore
+
+    trials = 64 if quick else 200
+    with _server("PostgreSQL") as server, tempfile.TemporaryDirectory() as name:
+        if server is None:
+            return []
+        os.environ["BENCHMARK_STUDY"] = server.database()
+        folder, began, worked = Path(name, "job"), time.perf_counter(), time.process_time()
+        search(_space(), _brief, **_request(trials, "env:BENCHMARK_STUDY", folder))
+        seconds, worked = time.perf_counter() - began, time.process_time() - worked
+        study = StudyStore("env:BENCHMARK_STUDY", "job").load()
+        trained = Counter(path.read_text().count("\n") for path in folder.glob("trials/*/log.txt"))
+    numbers = [t.number for t in study.trials if t.state.name == "COMPLETE"]
+    wrong = abs(trials - len(numbers)) + abs(trials - len({*numbers})) + abs(trials - trained[1])
+    figure = f"{trials} trials in {PARALLEL} processes, PostgreSQL: "
+    return [
+        Row(figure + "lost, or trained or counted twice", wrong, "", 0, "lower"),
+        Row(figure + "the coordinator's CPU per trial", 1000 * worked / trials, "ms", 50, "lower"),
+        Row(figure + "whole search", seconds, "s", None, "lower"),
+    ]
+
+
+def _request(trials: int, storage: str | None, folder: Path) -> dict[str, Any]:
+    return {
+        "budget": "params <= 100",
+        "trials": trials,
+        "parallel": PARALLEL,
+        "strategy": "random",
+        "storage": storage,
+        "folder": folder,
+    }
+
+
+def _space() -> Any:
+    from hwnas import FunctionSpace
+
+    return FunctionSpace({f"d{i}": [0, 1, 2, 3] for i in range(6)}, _network)
+
+
 def _network(arch: dict[str, object]) -> object:
     from torch import nn
 
     return nn.Linear(2, 3)
+
+
+def _brief(model: object, data: object, report: object, *, seed: int) -> dict[str, float]:
+    print("trained")
+    time.sleep(0.5)
+    return {"accuracy": 0.5}
 
 
 def _nothing(model: object, data: object, report: object, *, seed: int) -> dict[str, float]:
@@ -219,4 +256,7 @@ def _server(name: str) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    main("jobs", {"overhead": overheads, "handshake": handshakes, "races": races})
+    main(
+        "jobs",
+        {"overhead": overheads, "processes": processes, "handshake": handshakes, "races": races},
+    )

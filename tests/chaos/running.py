@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwnas.jobs import Store
+from hwnas.jobs import Job, Store
 from hwnas.strategy import StudyStore
 from servers import PostgreSQL, SeaweedFS
 from support import HWNAS
@@ -49,8 +49,9 @@ class Outcome:
 class Run:
     """A job of 20 trials, two at a time, measured by three workers; three kills.
 
-    Everything is decided by the number of the run: where the queue and the study lie, who is
-    killed, and when, which is told by how many trials are trained and a part of a second.
+    Everything is decided by the number of the run: where the job, its queue and its study lie, who
+    is killed, and when, which is told by how many trials are trained and a part of a second. Of a
+    job that lies in a store the coordinator that comes after a killed one has no files.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Run:
         first = VICTIMS[number % len(VICTIMS)]
         self._stored = first == "store" or self._chance.random() < 0.4
         self._database = first == "database" or self._chance.random() < 0.4
+        whole = self._stored and number % 2 == 0
         able = [v for v in VICTIMS if self._able(v)]
         victims = [first, first, *self._chance.choices(able, k=KILLS - 2)]
         moments = sorted(self._chance.uniform(0, TRIALS - 1) for _ in victims)
         self._plan = list(zip(moments, self._chance.sample(victims, KILLS), strict=True))
         self._folder, self._servers = folder, {"store": seaweedfs, "database": postgresql}
-        self._url = seaweedfs.bucket() if self._stored else None
+        self._queue = f"{seaweedfs.bucket()}/job" if self._stored else "job"
+        self._job = self._queue if whole else "job"
         self._environment: Mapping[str, str] = {
             **os.environ,
             **seaweedfs.environment,
@@ -91,7 +94,7 @@ class Run:
         # Without a worker a trial fails at once, so they come first.
         self._workers += [self._worker() for _ in range(WORKERS)]
         try:
-            store = Store(self._url or str(self._folder / "job"))
+            store = Store(self._queue if self._stored else self._folder / "job")
             while time.monotonic() - began < _LIMIT:
                 if len(store.names("queue/board/workers")) == WORKERS:
                     break
@@ -116,21 +119,22 @@ class Run:
         return self.outcome
 
     def _search(self) -> subprocess.Popen[bytes]:
-        if (self._folder / "job" / "job.json").exists():
+        if self._coordinator is not None:
             self.outcome.resumes += 1
-            return self._start("search", "--resume", "--job", "job")
+            return self._start("search", "--resume", "--job", self._job)
+        shared = self._queue != self._job
         return self._start(
             "search", "board:space", "--train", "board:train", "--input-shape", "1,8,8",
             "--trials", str(TRIALS), "--parallel", "2", "--strategy", "random",
             "--budget", "latency@board <= 1 s",
-            "--device", f"board=queue?store={self._url}" if self._url else "board=queue",
-            "--retries", str(KILLS), "--max-failed", "0", "--job", "job",
+            "--device", f"board=queue?store={self._queue}" if shared else "board=queue",
+            "--retries", str(KILLS), "--max-failed", "0", "--job", self._job,
             *(("--storage", "env:STUDY") if self._database else ()),
         )  # fmt: skip
 
     def _worker(self) -> subprocess.Popen[bytes]:
         return self._start(
-            "worker", "--job", self._url or "job", "--device", "board", "--lease", "2",
+            "worker", "--job", self._queue, "--device", "board", "--lease", "2",
             "--evaluator", "board:Board",
         )  # fmt: skip
 
@@ -139,7 +143,10 @@ class Run:
             return subprocess.Popen(
                 [HWNAS, *arguments],
                 cwd=self._folder,
-                env=self._environment,
+                env={
+                    **self._environment,
+                    "XDG_CACHE_HOME": f"{self._folder}/cache/{self.outcome.resumes}",
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -220,8 +227,11 @@ class Run:
             self.outcome.told = f"workers ended with {codes}: {log[-300:]}"
 
     def _judge(self) -> None:
-        where = self._environment["STUDY"] or str(self._folder / "job" / "study.journal")
-        study = StudyStore(where, "job").load()
+        if self._database:
+            study = StudyStore(self._environment["STUDY"], "job").load()
+        else:
+            where = self._folder / "job" if self._job == "job" else self._job
+            study = Job.open(where).study_store().load()
         trials = [t for t in study.trials if "void" not in t.user_attrs]
         complete = [t for t in trials if t.state.name == "COMPLETE"]
         evaluated = Counter(
