@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 SHAPE = (1, 3, 224, 224)
 CALIBRATED_ON = 10
 SPLITS = 200
-PROCESSES = 3
-"""That measure the truth: the same network differs by about 1 % between processes, which alone
-costs .005 of a rank correlation among 40 networks."""
+PROCESSES = 10
+"""That measure the truth: the same network differs by about 2 % between processes, which of one
+process costs .01 of a rank correlation among 40 networks, and of three .005."""
 BLOCKS = ("*",)
 """What the networks are a row of: stem, inverted residuals, head."""
 
@@ -144,7 +144,7 @@ def sums(label: str, granularities: Sequence[str], count: int, **device: Any) ->
     """Sums of parts against whole networks on one device."""
     from hwnas.device import LatencyEstimator, Timing
 
-    rounds, runs = (30, 20) if count < 40 else (100, 40)
+    rounds, runs = (10, 20) if count < 40 else (30, 40)
     rows: list[Row] = []
     with noting(rows, label), local_device(**device) as local:
         say(f"{label}: {count} whole networks, {PROCESSES} times {rounds} rounds each")

@@ -56,18 +56,36 @@ def chosen(
             covariance = covariance[known:, known:] - cross.mT @ torch.linalg.solve(inner, cross)
         left.append(covariance)
         noise.append(bank.noise[setting])
-    shares = (settings[top] / settings[top].sum()).tolist()
+    return _picked(n, torch.stack(left), torch.stack(noise), settings[top] / settings[top].sum())
+
+
+def _picked(n: int, covariances: Tensor, noise: Tensor, shares: Tensor) -> list[int]:
+    """Places of n of m archs, by covariances (s, m, m), noise (s,) and shares (s,) of settings.
+
+    A covariance given the archs that were picked is it without one outer product for each of them,
+    so the sums of its squares are kept up to date, and not the matrix.
+    """
+    variance = covariances.diagonal(dim1=1, dim2=2).clone()  # (s, m)
+    squares = torch.linalg.vector_norm(covariances, dim=1).square()
+    gone = covariances[:, :0]  # (s, picked, m)
     found: list[int] = []
     for _ in range(n):
-        gain = torch.zeros(len(left[0]), dtype=torch.float64)
-        for covariance, each, share in zip(left, noise, shares, strict=True):
-            own = covariance.diagonal().clamp_min(1e-12)
-            total = own.sum() + len(own) * each
-            gain += share / total * covariance.square().sum(0) / (own + each)
+        own = variance.clamp_min(1e-12)
+        total = own.sum(1) + own.shape[1] * noise
+        gain = (shares / total) @ (squares / (own + noise[:, None]))
         gain[found] = -1
         best = int(gain.argmax())
         found.append(best)
-        for covariance, each in zip(left, noise, strict=True):
-            column = covariance[:, best].clone()
-            covariance.addr_(column, column, alpha=-1 / (float(column[best] + each) + 1e-12))
+        column = covariances[:, :, best] - _product(gone.mT, gone[:, :, best])
+        column = column / (column[:, best] + noise + 1e-12).sqrt()[:, None]
+        spread = _product(covariances, column) - _product(gone.mT, _product(gone, column))
+        length = column.square().sum(1, keepdim=True)
+        squares = (squares + column * (column * length - 2 * spread)).clamp_min(0)
+        variance = variance - column.square()
+        gone = torch.cat([gone, column[:, None]], 1)
     return found
+
+
+def _product(matrices: Tensor, rows: Tensor) -> Tensor:
+    """Each matrix (s, a, b) times its row (s, b)."""
+    return (matrices @ rows[..., None])[..., 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,17 +24,16 @@ class Evidence:
 
     Attributes:
         log_evidence: (c,), of the latencies in ms.
-        inverse: (c, n, n), of the covariance of the latencies.
-        alpha: (c, n), that times the residual.
         outlier: (c, n), probability that a latency is the outlier.
         unit: what turns ms into the scale: the latency that is 1, or the logarithm that is 0.
     """
 
     log_evidence: Tensor
-    inverse: Tensor
-    alpha: Tensor
     outlier: Tensor
     unit: float
+    _root: Tensor
+    _alpha: Tensor
+    _change: Tensor
 
     @staticmethod
     def of(
@@ -66,20 +66,38 @@ class Evidence:
             likely = likely + odds * wrong.sum()
         covariance.diagonal(dim1=1, dim2=2).add_(noise)
         factor = torch.linalg.cholesky(covariance)
-        inverse = torch.cholesky_inverse(factor)
-        alpha = inverse @ residual
+        one = torch.eye(n, dtype=factor.dtype).expand_as(factor)
+        root = torch.linalg.solve_triangular(factor, one, upper=False)
+        explained = root @ residual
+        alpha = _times(explained, root)
         half_determinant = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        misfit = 0.5 * (alpha @ residual)
+        misfit = 0.5 * explained.square().sum(1)
         usual = jacobian - misfit - half_determinant - 0.5 * n * math.log(2 * math.pi)
 
         more = (OUTLYING - 1) * bank.noise[:, None]
-        grown = 1 + more * inverse.diagonal(dim1=1, dim2=2)  # (c, n)
+        grown = 1 + more * root.square().sum(1)  # (c, n)
         gain = 0.5 * more * alpha.square() / grown - 0.5 * grown.log() + odds[:, None]
         if wrong is not None:
             gain = gain.masked_fill(wrong, -math.inf)
         cases = torch.cat([torch.zeros_like(gain[:, :1]), gain], 1)
         outlier = cases.softmax(1)[:, 1:]
         change = outlier * more / grown
-        alpha = alpha - (inverse @ (change * alpha)[..., None])[..., 0]
-        inverse = inverse - inverse @ (change[..., None] * inverse)
-        return Evidence(usual + likely + cases.logsumexp(1), inverse, alpha, outlier, unit)
+        evidence = usual + likely + cases.logsumexp(1)
+        return Evidence(evidence, outlier, unit, root, alpha, change)
+
+    @cached_property
+    def alpha(self) -> Tensor:
+        """(c, n), the inverse of the covariance of the latencies times the residual."""
+        shift = (self._root @ (self._change * self._alpha)[..., None])[..., 0]
+        return self._alpha - _times(shift, self._root)
+
+    def inverse(self, settings: Tensor) -> Tensor:
+        """Of the covariance of the latencies, by some settings (k,): (k, n, n)."""
+        root, change = self._root[settings], self._change[settings]
+        inverse = root.mT @ root
+        return inverse - inverse @ (change[..., None] * inverse)
+
+
+def _times(rows: Tensor, matrices: Tensor) -> Tensor:
+    """Each row (c, n) times its matrix (c, n, n)."""
+    return (rows[:, None] @ matrices)[:, 0]

@@ -150,20 +150,22 @@ def _average(
     d = rows.shape[1]
     expected = torch.zeros(d, dtype=rows.dtype)
     expected[1] = bank.slope
-    spread = bank.variances.repeat_interleave(sizes, dim=1)  # (c, d)
-    mean = expected + (weight[:, None] * spread * (evidence.alpha @ rows)).sum(0)
+    # All settings by terms, of which there are few, and not by weights.
+    terms = (weight[:, None] * bank.variances).mT @ evidence.alpha  # (g, n)
+    mean = expected + (terms.repeat_interleave(sizes, dim=0) * rows.mT).sum(1)
 
     top = weight.argsort(descending=True, stable=True)[:_MOST]
     weight = weight[top] / weight[top].sum().clamp_min(1e-300)
-    spread = spread[top]
+    spread = bank.variances[top].repeat_interleave(sizes, dim=1)  # (c, d)
     root = weight.sqrt()[:, None, None]
-    half = torch.linalg.cholesky(_safe(evidence.inverse[top]))
+    inverse = evidence.inverse(top)
+    half = torch.linalg.cholesky(_safe(inverse))
     explained = half.mT @ rows
     explained = (root * explained * spread[:, None]).reshape(-1, d)
     apart = expected + spread * (evidence.alpha[top] @ rows)
     apart = root[:, 0] * (apart - weight @ apart)
     covariance = torch.diag(weight @ spread) - explained.mT @ explained + apart.mT @ apart
-    surprise, error = _left_out(evidence, top, weight)
+    surprise, error = _left_out(inverse, evidence.alpha[top], weight)
     return Posterior(
         bank.log,
         probability,
@@ -183,13 +185,13 @@ def _safe(inverse: Tensor) -> Tensor:
     return inverse + 1e-12 * size[:, None, None] * torch.eye(inverse.shape[1], dtype=inverse.dtype)
 
 
-def _left_out(evidence: Evidence, top: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def _left_out(inverse: Tensor, alpha: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Leave-one-out errors in closed form (Rasmussen and Williams 2006, section 5.4.2).
 
     Returns them squared in units of their variance, and as they are.
     """
-    variance = 1 / evidence.inverse[top].diagonal(dim1=1, dim2=2)  # (c, n)
-    error = evidence.alpha[top] * variance
+    variance = 1 / inverse.diagonal(dim1=1, dim2=2)  # (c, n)
+    error = alpha * variance
     # Without an arch, the settings that foretold it well have less weight.
     density = -0.5 * (error.square() / variance + variance.log())
     share = (weight.clamp_min(1e-300).log()[:, None] - density).softmax(0)
