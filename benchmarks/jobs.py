@@ -75,9 +75,9 @@ def processes(quick: bool) -> list[Row]:
         folder, began, worked = Path(name, "job"), time.perf_counter(), time.process_time()
         search(_space(), _brief, **_request(trials, "env:BENCHMARK_STUDY", folder))
         seconds, worked = time.perf_counter() - began, time.process_time() - worked
-        study = StudyStore("env:BENCHMARK_STUDY", "job").load()
+        known = StudyStore("env:BENCHMARK_STUDY", "job").load().trials
         trained = Counter(path.read_text().count("\n") for path in folder.glob("trials/*/log.txt"))
-    numbers = [t.number for t in study.trials if t.state.name == "COMPLETE"]
+    numbers = [t.number for t in known if t.state.name == "COMPLETE"]
     wrong = abs(trials - len(numbers)) + abs(trials - len({*numbers})) + abs(trials - trained[1])
     figure = f"{trials} trials in {PARALLEL} processes, PostgreSQL: "
     return [
