@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import data_path
 
 from hwnas.errors import ArchError, PredictError
 from hwnas.predict import SourceTable, load_descriptor, load_predictor, score
@@ -19,6 +18,7 @@ from hwnas.predict._metabma._timer import resolution
 from hwnas.predict._stored import read
 from hwnas.space import Arch
 from hwnas.zoo import load_space
+from support import data_path
 
 SPACE = load_space("nasbench201")
 COUNTS = load_descriptor("nasbench201")
