@@ -29,6 +29,7 @@ LAYERS = [
 GROUND = {
     "errors",
     "_files",
+    "_invalid",
     "_refs",
     "_patience",
     "_plugins",

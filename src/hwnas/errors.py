@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-
 
 class HwnasError(Exception):
     """Base of every error that hwnas raises on purpose."""
@@ -90,10 +85,3 @@ def describe(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     first = text[0] if text else "no message"
     return first if isinstance(error, HwnasError) else f"{type(error).__name__}: {first}"
-
-
-def first_problem(error: ValidationError) -> str:
-    """What is wrong first, in one line: the field and the reason."""
-    problem = error.errors()[0]
-    message = problem["msg"].replace("Input should", "it should")
-    return f"{'.'.join(map(str, problem['loc'])) or 'content'}: {message}"

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hwnas.errors import JobError, first_problem
+from hwnas._invalid import first_problem
+from hwnas.errors import JobError
 from hwnas.jobs import DeviceSpec, SpaceInfo
 
 CARD = "card.json"

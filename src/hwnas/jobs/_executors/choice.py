@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from hwnas import _plugins
+from hwnas._invalid import first_problem
 from hwnas._process import Message
-from hwnas.errors import UsageError, first_problem
+from hwnas.errors import UsageError
 from hwnas.jobs._executors.base import Executor, ExecutorOptions, Training
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import write_bytes, write_json
-from hwnas.errors import JobError, first_problem
+from hwnas._invalid import first_problem
+from hwnas.errors import JobError
 from hwnas.jobs._folder.hold import Check, JobBusy, leased, locked, shows_life
 from hwnas.jobs._folder.life import LifeCycle
 from hwnas.jobs._folder.place import Place

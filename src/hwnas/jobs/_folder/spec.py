@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hwnas import _plugins
+from hwnas._invalid import first_problem
 from hwnas.cost import Counting
-from hwnas.errors import JobError, UsageError, first_problem
+from hwnas.errors import JobError, UsageError
 
 _SCHEMA = 2
 _VERSIONS = ("hwnas", "torch", "numpy", "optuna", "onnx", "onnxruntime")

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import write_bytes, write_json, write_text
-from hwnas.errors import StoreError, first_problem
+from hwnas._invalid import first_problem
+from hwnas.errors import StoreError
 from hwnas.jobs._folder.spec import Result
 from hwnas.jobs._store.manifest import (
     MANIFEST,

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hwnas._files import locked, write_text
-from hwnas.errors import UsageError, first_problem
+from hwnas._invalid import first_problem
+from hwnas.errors import UsageError
 from hwnas.jobs._folder.spec import DeviceSpec
 
 

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hwnas._files import replacing, write_text
-from hwnas.errors import StoreError, first_problem
+from hwnas._invalid import first_problem
+from hwnas.errors import StoreError
 from hwnas.jobs._store.store import Store
 
 MANIFEST = "manifest.json"

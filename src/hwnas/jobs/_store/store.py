@@ -14,8 +14,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas._files import replacing
+from hwnas._invalid import first_problem
 from hwnas._patience import patience
-from hwnas.errors import StoreError, first_problem
+from hwnas.errors import StoreError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig
